@@ -1,0 +1,1 @@
+"""Values to columns to profiles. Pure: values in, values out."""

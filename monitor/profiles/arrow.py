@@ -1,0 +1,296 @@
+"""The columnar road: one Arrow IPC stream a message, many events, never taken apart into rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import types
+
+from monitor.errors import EventError
+from monitor.profiles.decoder import Decoded
+from monitor.profiles.inflation import survey
+from monitor.profiles.layout import Kind
+from monitor.profiles.vocabulary import MISSING_CODE, Codes, RowShape, Vocabulary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from monitor.events import ModelVersion
+    from monitor.profiles.layout import Layout
+
+    Floats = NDArray[np.float64]
+
+#: Bytes that one message may hold once decompressed, and that its numbers may take as columns.
+SIZE_CAP = 256 * 1024 * 1024
+
+#: Whole numbers spread no wider are coded by a table instead of a hash.
+_FEW = 256
+
+_PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+
+#: All that bytes from outside may do to the reader. OSError and ValueError hold most of Arrow's errors.
+_REFUSED = (pa.ArrowException, OSError, ValueError, TypeError, MemoryError, OverflowError)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Where a schema has what a layout needs.
+
+    Attributes
+    ----------
+    schema
+        As written in the message.
+    options
+        So that nothing else is read.
+    places
+        Position of each wanted column among those that are read.
+    """
+
+    schema: bytes
+    options: Any
+    places: dict[str, int]
+
+
+class ArrowDecoder:
+    """Reads the record batches of one model version.
+
+    A message is one Arrow IPC stream with the columns ``event_id``, ``prediction_id``, ``event_time`` (a timestamp
+    with a time zone), ``model_name``, ``model_version``, ``prediction``, ``score``, ``features.<name>`` and
+    ``groups.<attribute>``; strings plain or as dictionaries; LZ4, ZSTD or uncompressed. A feature or attribute
+    without a column is missing in every event, as in JSON; other columns are passed over.
+
+    Parameters
+    ----------
+    layout
+        The version's columns.
+    version
+        What every event must say it is of; None to take any.
+    """
+
+    def __init__(self, layout: Layout, version: ModelVersion | None = None) -> None:
+        self.layout = layout
+        self._version = version
+        self._shape = RowShape.of(layout)
+        self._numbers = [self._shape.field(index) for index in self._shape.numbers]
+        self._vocabulary = Vocabulary.of(layout)
+        self._plan: _Plan | None = None
+
+    def decode(self, value: bytes | None) -> Decoded:
+        """Return the events of one message.
+
+        Raises
+        ------
+        EventError
+            If anything is wrong with it: then none of its events counts. ``field`` names the column.
+        """
+        if value is None:
+            raise EventError("$", "the message has no value")
+        if self._vocabulary.full:
+            self._vocabulary = Vocabulary.of(self.layout)
+        try:
+            batches = self._read(value)
+        except _REFUSED as error:
+            raise EventError("$", f"no Arrow stream that can be read: {error}") from error
+        parts = [self._columns(batch) for batch in batches]
+        if len(parts) == 1:
+            times, columns = parts[0]
+        elif parts:
+            times = np.concatenate([part[0] for part in parts])
+            columns = np.concatenate([part[1] for part in parts], axis=1)
+        else:
+            times, columns = np.empty(0), np.empty((self._shape.width, 0))
+        return Decoded(columns.T, times, self._vocabulary)
+
+    def _read(self, value: bytes) -> list[Any]:
+        source = pa.py_buffer(value)
+        written, size = survey(source)
+        if size > SIZE_CAP:
+            raise EventError("$", f"holds {size:,} bytes decompressed, the cap is {SIZE_CAP:,}")
+        if self._plan is None or self._plan.schema != written:
+            self._plan = _plan(self._shape, written, pa.ipc.open_stream(source).schema)
+        batches, cells = [], 0
+        for batch in pa.ipc.open_stream(source, options=self._plan.options):
+            cells += batch.num_rows * (self._shape.width + 1)
+            if cells * 8 > SIZE_CAP:
+                raise EventError("$", f"more than {SIZE_CAP // 8:,} numbers in one message")
+            batch.validate(full=True)
+            batches.append(batch)
+        return batches
+
+    def _columns(self, batch: Any) -> tuple[Floats, Floats]:
+        """Return event times, and columns of shape (width, n)."""
+        assert self._plan is not None
+        places = self._plan.places
+        if self._version is not None:
+            for name, expected in zip(("model_name", "model_version"), self._version, strict=True):
+                _check_all(batch.column(places[name]), name, expected)
+        if not self.layout.is_classifier:
+            _refuse_nulls(batch.column(places["prediction"]), "prediction")
+        columns = np.empty((self._shape.width, batch.num_rows))
+        for row, name in enumerate(self._numbers):
+            at = places.get(name)
+            columns[row] = np.nan if at is None else _numbers(batch.column(at))
+        for row, codes in enumerate(self._vocabulary.all, len(self._numbers)):
+            at = places.get(codes.field)
+            columns[row] = MISSING_CODE if at is None else _codes(batch.column(at), codes)
+        return _seconds(batch.column(places["event_time"])), columns
+
+
+def kinds_of(value: bytes | None) -> dict[str, Kind]:
+    """Return the columns that a message's schema names and that can be counted, each with its kind; none if it cannot be read.
+
+    Answers that are whole numbers or truths are classes.
+    """
+    try:
+        source = pa.py_buffer(value)
+        survey(source)
+        schema = pa.ipc.open_stream(source).schema
+    except (*_REFUSED, EventError):
+        return {}
+    kinds = {}
+    for column in schema:
+        if column.name == "prediction" and not types.is_floating(column.type):
+            kinds[column.name] = Kind.CATEGORICAL
+        elif types.is_boolean(column.type):
+            kinds[column.name] = Kind.BOOLEAN
+        elif _is_number(column.type):
+            kinds[column.name] = Kind.NUMERIC
+        elif _is_label(column.type):
+            kinds[column.name] = Kind.CATEGORICAL
+    return kinds
+
+
+def _plan(shape: RowShape, written: bytes, schema: Any) -> _Plan:
+    """Check that the schema has what is needed, in types that fit.
+
+    Raises
+    ------
+    EventError
+        Naming the column.
+    """
+    layout = shape.layout
+    wanted: dict[str, tuple[Callable[[Any], bool], str]] = {
+        "event_time": (_is_instant, "a timestamp with a time zone"),
+        "model_name": (_is_text, "strings"),
+        "model_version": (_is_text, "strings"),
+        "event_id": (_is_text, "strings"),
+        "prediction_id": (_is_text, "strings"),
+    }
+    required = {*wanted, "prediction"}
+    for index, column in enumerate(layout.columns):
+        wanted[shape.field(index)] = _ACCEPTED[column.kind]
+    for attribute in layout.groups:
+        wanted[f"groups.{attribute}"] = _ACCEPTED[Kind.CATEGORICAL]
+    for name, (accepts, expected) in wanted.items():
+        count = len(schema.get_all_field_indices(name))
+        if count > 1:
+            raise EventError(name, f"there are {count} columns of this name")
+        if not count and name in required:
+            raise EventError(name, "there is no such column")
+        if count and not accepts(schema.field(name).type):
+            raise EventError(name, f"expected {expected}, got {schema.field(name).type}")
+    # Ids are looked at by nobody here: their bytes need not be touched.
+    names = {name for name in schema.names if name in wanted} - {"event_id", "prediction_id"}
+    included = sorted((schema.get_field_index(name), name) for name in names)
+    options = pa.ipc.IpcReadOptions(
+        included_fields=[index for index, _ in included], use_threads=False
+    )
+    return _Plan(written, options, {name: at for at, (_, name) in enumerate(included)})
+
+
+def _is_instant(kind: Any) -> bool:
+    return bool(types.is_timestamp(kind) and kind.tz is not None)
+
+
+def _is_text(kind: Any) -> bool:
+    plain = kind.value_type if types.is_dictionary(kind) else kind
+    return bool(types.is_string(plain) or types.is_large_string(plain))
+
+
+def _is_number(kind: Any) -> bool:
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_null(kind))
+
+
+def _is_label(kind: Any) -> bool:
+    plain = kind.value_type if types.is_dictionary(kind) else kind
+    return bool(_is_text(plain) or _is_number(plain) or types.is_boolean(plain))
+
+
+def _is_truth(kind: Any) -> bool:
+    return bool(types.is_boolean(kind) or types.is_integer(kind) or types.is_null(kind))
+
+
+_ACCEPTED: dict[Kind, tuple[Callable[[Any], bool], str]] = {
+    Kind.NUMERIC: (_is_number, "numbers"),
+    Kind.CATEGORICAL: (_is_label, "strings, numbers or booleans"),
+    Kind.BOOLEAN: (_is_truth, "booleans"),
+}
+
+
+def _numbers(array: Any) -> Floats:
+    plain = array if types.is_float64(array.type) else array.cast(pa.float64())
+    values: Floats = plain.to_numpy(zero_copy_only=False)
+    return values
+
+
+def _seconds(array: Any) -> Floats:
+    _refuse_nulls(array, "event_time")
+    ticks: NDArray[np.int64] = array.view(pa.int64()).to_numpy()
+    return ticks / _PER_SECOND[array.type.unit]
+
+
+def _codes(array: Any, codes: Codes) -> Floats:
+    """Return the code of each value; each distinct value is looked up once."""
+    if types.is_null(array.type):
+        return np.full(len(array), codes.learn(None), np.float64)
+    if types.is_integer(array.type) and not array.null_count:
+        small = _codes_of_few(array.to_numpy(), codes)
+        if small is not None:
+            return small
+    if not types.is_dictionary(array.type):
+        array = array.dictionary_encode()
+    values = array.dictionary.to_pylist()
+    table = np.array([*map(codes.learn, values), MISSING_CODE], np.float64)
+    indices = array.indices
+    if indices.null_count:
+        if codes.required:
+            _refuse_nulls(indices, codes.field)
+        indices = indices.cast(pa.int64()).fill_null(len(values))
+    chosen: Floats = table[indices.to_numpy()]
+    return chosen
+
+
+def _codes_of_few(values: NDArray[np.signedinteger[Any]], codes: Codes) -> Floats | None:
+    """Return the codes of whole numbers that lie close together, such as classes."""
+    low, high = (int(values.min()), int(values.max())) if len(values) else (0, 0)
+    if high - low >= _FEW:
+        return None
+    steps = (values - low).astype(np.intp)
+    table = np.zeros(high - low + 1)
+    for step in np.flatnonzero(np.bincount(steps)).tolist():
+        table[step] = codes.learn(low + step)
+    chosen: Floats = table[steps]
+    return chosen
+
+
+def _refuse_nulls(array: Any, name: str) -> None:
+    if array.null_count:
+        raise EventError(name, f"is null in {array.null_count:,} of {len(array):,} rows")
+
+
+def _check_all(array: Any, name: str, expected: str) -> None:
+    if not types.is_dictionary(array.type):
+        array = array.dictionary_encode()
+    values = array.dictionary.to_pylist()
+    if values == [expected] and not array.null_count:
+        return
+    table = np.array([*(value == expected for value in values), False])
+    indices = array.indices.cast(pa.int64()).fill_null(len(values))
+    wrong = len(array) - int(table[indices.to_numpy()].sum())
+    if wrong:
+        raise EventError(name, f"{wrong:,} of {len(array):,} rows are not of {expected!r}")

@@ -1,0 +1,103 @@
+"""One cell of the group table: what is kept of the people who share all protected attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from monitor.profiles.layout import CATEGORY_CAP
+from monitor.profiles.sketch import add_capped
+
+if TYPE_CHECKING:
+    from monitor.profiles.sketch import Counts
+
+#: Score bins per cell for calibration: equal widths over [0, 1].
+SCORE_BINS = 20
+
+#: Label of an event whose outcome is not known (yet).
+UNLABELLED = ""
+
+#: Class of every prediction of a regression.
+NO_CLASS = ""
+
+
+@dataclass(slots=True)
+class Cell:
+    """Counts of one combination of protected-attribute values.
+
+    Attributes
+    ----------
+    outcomes
+        Count per (prediction class, true label); the label is `UNLABELLED` where unknown. For a regression
+        the class is `NO_CLASS`.
+    value_sum, value_square_sum
+        Sum of predictions and of their squares; regressions only.
+    scores
+        Per true label: counts over `SCORE_BINS` equal bins of the score, shape (SCORE_BINS,).
+    score_sums
+        Per true label: sum of the scores.
+    missing, zeros
+        Per feature of the layout, shape (F,): how many values were null, and how many were 0, "0" or false.
+    categories
+        Per non-numeric feature: count per label.
+    """
+
+    missing: Counts
+    zeros: Counts
+    outcomes: dict[tuple[str, str], int] = field(default_factory=dict)
+    value_sum: float = 0.0
+    value_square_sum: float = 0.0
+    scores: dict[str, Counts] = field(default_factory=dict)
+    score_sums: dict[str, float] = field(default_factory=dict)
+    categories: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    @classmethod
+    def empty(cls, features: int) -> Cell:
+        """Return a cell that nobody is in."""
+        return cls(np.zeros(features, np.int64), np.zeros(features, np.int64))
+
+    @property
+    def n(self) -> int:
+        """How many predictions."""
+        return sum(self.outcomes.values())
+
+    def count(self, prediction: str) -> int:
+        """How many predictions were of this class."""
+        return sum(count for (answer, _), count in self.outcomes.items() if answer == prediction)
+
+    def add_outcomes(self, outcomes: Mapping[tuple[str, str], int]) -> None:
+        """Count (prediction, label) pairs in place."""
+        for pair, count in outcomes.items():
+            self.outcomes[pair] = self.outcomes.get(pair, 0) + count
+
+    def add_scores(self, label: str, bins: Counts, total: float) -> None:
+        """Count scores of events with this true label in place."""
+        known = self.scores.get(label)
+        self.scores[label] = bins if known is None else known + bins
+        self.score_sums[label] = self.score_sums.get(label, 0.0) + total
+
+    def add_categories(self, feature: str, counts: Mapping[str, int]) -> None:
+        """Count labels of a feature in place."""
+        add_capped(self.categories.setdefault(feature, {}), counts, CATEGORY_CAP)
+
+    def merge(self, other: Cell) -> Cell:
+        """Return the cell of both, leaving each as it was."""
+        merged = Cell(
+            self.missing + other.missing,
+            self.zeros + other.zeros,
+            dict(self.outcomes),
+            self.value_sum + other.value_sum,
+            self.value_square_sum + other.value_square_sum,
+            dict(self.scores),
+            dict(self.score_sums),
+            {feature: dict(counts) for feature, counts in self.categories.items()},
+        )
+        merged.add_outcomes(other.outcomes)
+        for label, bins in other.scores.items():
+            merged.add_scores(label, bins, other.score_sums[label])
+        for feature, counts in other.categories.items():
+            merged.add_categories(feature, counts)
+        return merged

@@ -1,0 +1,97 @@
+"""Which columns a model version has, and how each is counted. Frozen with the baseline."""
+
+from __future__ import annotations
+
+import enum
+
+from msgspec import Struct
+
+#: Fine bins of a numeric column between its smallest and its largest baseline value.
+FINE_BINS = 1024
+
+#: How many distinct categories, group combinations or classes are told apart; the rest share `OTHER`.
+CATEGORY_CAP = 1000
+CELL_CAP = 1000
+
+OTHER = "(other)"
+MISSING = "(missing)"
+
+
+def is_nameable(name: str) -> bool:
+    """Whether a column of this name can stand in an event: no quotes, backslashes or control characters.
+
+    Examples
+    --------
+    >>> is_nameable("years at address"), is_nameable('"; drop')
+    (True, False)
+    """
+    return not any(character < " " or character in '"\\' for character in name)
+
+
+class Kind(enum.StrEnum):
+    """How a column is counted."""
+
+    NUMERIC = "numeric"
+    CATEGORICAL = "categorical"
+    BOOLEAN = "boolean"
+
+
+class Column(Struct, frozen=True, kw_only=True):
+    """One feature, the score, or the prediction.
+
+    Attributes
+    ----------
+    name
+        As the events call it.
+    kind
+        Numeric columns have edges, the others categories.
+    edges
+        Strictly increasing. Bin 0 is below ``edges[0]`` (the smallest baseline value), bin i is
+        ``[edges[i-1], edges[i])``, the last bin is at or above ``edges[-1]``, which lies just beyond the largest
+        baseline value: so bin 0 and the last bin are empty in the baseline and hold what is out of range.
+        Empty for a version without a baseline: then there is one bin.
+    categories
+        Those of the baseline, sorted; any other is *unseen*. Empty without a baseline.
+    """
+
+    name: str
+    kind: Kind
+    edges: tuple[float, ...] = ()
+    categories: tuple[str, ...] = ()
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether values are numbers to be binned, rather than labels to be counted."""
+        return self.kind is Kind.NUMERIC
+
+
+class Layout(Struct, frozen=True, kw_only=True):
+    """The columns of one model version.
+
+    Attributes
+    ----------
+    features
+        In the order of the model's signature.
+    prediction
+        Named ``prediction``: categorical for a classifier, numeric for a regression.
+    score
+        Named ``score``, numeric; None if the model gives none.
+    groups
+        Protected attributes; their combinations are the cells of the group table.
+    """
+
+    features: tuple[Column, ...]
+    prediction: Column
+    score: Column | None = None
+    groups: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Features, then score if there is one, then prediction: the order of a profile's sketches."""
+        score = (self.score,) if self.score is not None else ()
+        return (*self.features, *score, self.prediction)
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether predictions are classes."""
+        return not self.prediction.is_numeric
