@@ -1,0 +1,1 @@
+"""Profiles to measures: drift, fairness, quality. Pure: values in, values out."""
