@@ -1,0 +1,110 @@
+"""What the engine takes and gives: a stream, a replay or a test stands on either side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from monitor.baselines import Baseline
+    from monitor.events import ModelVersion
+    from monitor.reports import DeadLetter, Report, Verdict
+
+
+class Record(Protocol):
+    """One Kafka message; aiokafka's ConsumerRecord is one."""
+
+    @property
+    def offset(self) -> int: ...  # noqa: D102
+    @property
+    def timestamp(self) -> int:
+        """Arrival, milliseconds since 1970 UTC (the topic has LogAppendTime)."""
+
+    @property
+    def key(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def value(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """A record that belongs to another partition, to be sent there once."""
+
+    record: Record
+    partition: int
+
+
+@dataclass(slots=True)
+class Outbox:
+    """What has to be written together: in one Kafka transaction.
+
+    Attributes
+    ----------
+    position
+        Offset of the next record to read; part of `state` too.
+    state
+        Changes of the compacted state topic: key to value, None for a tombstone.
+    """
+
+    position: int = 0
+    state: dict[bytes, bytes | None] = field(default_factory=dict)
+    reports: list[Report] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    forwards: list[Forward] = field(default_factory=list)
+
+
+class Engine(Protocol):
+    """The state machine of one source partition.
+
+    Whoever drives it: `restore` once, then for each batch `versions` (fetch missing baselines), `fold`; `take` when
+    `due`, and every snapshot interval; write the outbox in one transaction, or throw the engine away.
+    """
+
+    position: int
+
+    def restore(self, state: Mapping[bytes, bytes]) -> None:
+        """Take up where an earlier owner's last transaction left off.
+
+        Raises
+        ------
+        StateError
+            If another release wrote it.
+        """
+
+    def versions(self, records: Sequence[Record]) -> set[ModelVersion]:
+        """Return the versions in these records whose baseline has not been given yet, or not lately."""
+
+    def learn(self, version: ModelVersion, baseline: Baseline | None) -> None:
+        """Take note of a version's baseline, or that it has none."""
+
+    def fold(self, records: Sequence[Record]) -> None:
+        """Count each record once, or set it aside with a reason. Advances `position` past them."""
+
+    def idle(self, seconds: float) -> None:
+        """Say that the end of the partition was reached and nothing came for so many more seconds."""
+
+    @property
+    def due(self) -> bool:
+        """Whether a window can be closed, or revised: then take at once."""
+
+    def take(self) -> Outbox:
+        """Close what is due, judge it, and return all that changed since the last time."""
+
+
+class BaselineSource(Protocol):
+    """Where baselines come from: the registry, or a file at the desk."""
+
+    def baseline(self, version: ModelVersion) -> Baseline | None:
+        """Return the version's frozen baseline, or None if it has none.
+
+        Raises
+        ------
+        RegistryUnavailable
+            If that cannot be known now.
+        BaselineAltered
+            If it is not what was approved.
+        """
