@@ -1,0 +1,192 @@
+"""The embedded store: one SQLite file, read by others while it is written."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from monitor.errors import StoreError
+from monitor.reports import Decision, Report, encode
+from monitor.stores.protocol import SetAside
+
+#: Raised whenever the tables below change.
+FORMAT = 1
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS reports (
+    model TEXT NOT NULL,
+    version TEXT NOT NULL,
+    window_start REAL NOT NULL,
+    window_end REAL NOT NULL,
+    revision INTEGER NOT NULL,
+    severity TEXT NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (model, version, window_start, window_end)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS reports_by_end ON reports (window_end);
+CREATE TABLE IF NOT EXISTS decisions (
+    decision_id TEXT NOT NULL,
+    stage TEXT NOT NULL,
+    model TEXT NOT NULL,
+    at REAL NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (decision_id, stage)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS decisions_by_time ON decisions (at);
+"""
+
+_KEEP_REPORT = """
+INSERT INTO reports VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE
+SET revision = excluded.revision, severity = excluded.severity, body = excluded.body
+WHERE excluded.revision >= reports.revision
+"""
+
+_KEEP_DECISION = "INSERT OR REPLACE INTO decisions VALUES (?, ?, ?, ?, ?)"
+
+_REPORTS = """
+SELECT body FROM reports
+WHERE (:model IS NULL OR model = :model) AND (:version IS NULL OR version = :version)
+  AND window_end >= :since AND window_end < :until
+ORDER BY window_end DESC, model, version, window_start LIMIT :limit
+"""
+
+_DECISIONS = """
+SELECT body FROM decisions
+WHERE (:model IS NULL OR model = :model) AND at >= :since AND at < :until
+ORDER BY at DESC, decision_id, stage LIMIT :limit
+"""
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+class SqliteStore:
+    """Reports and decisions in one file, in write-ahead mode; safe to share between threads.
+
+    Parameters
+    ----------
+    path
+        Of the file; it is made, with its directories, if it is missing.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be opened, or a newer release wrote it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        with self._speaking():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(path, timeout=10, check_same_thread=False)
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            (found,) = self._connection.execute("PRAGMA user_version").fetchone()
+            if found > FORMAT:
+                self._connection.close()
+                raise StoreError(
+                    f"a newer release wrote it, in format {found}; this one knows {FORMAT}",
+                    where=str(path),
+                    fix="Run that release, or name another file.",
+                )
+            self._connection.executescript(_TABLES)
+            self._connection.execute(f"PRAGMA user_version = {FORMAT:d}")
+
+    def write(self, reports: Sequence[Report], decisions: Sequence[Decision]) -> list[SetAside]:
+        """Keep all in one transaction; nothing is ever set aside. See `ReportStore`."""
+        with self._speaking(), self._lock, self._connection:
+            self._connection.executemany(_KEEP_REPORT, map(_report_row, reports))
+            self._connection.executemany(_KEEP_DECISION, map(_decision_row, decisions))
+        return []
+
+    def reports(
+        self,
+        model: str | None = None,
+        version: str | None = None,
+        *,
+        since: float | None = None,
+        until: float | None = None,
+        limit: int = 100,
+    ) -> list[Report]:
+        """Return the newest reports, oldest first. See `ReportStore`."""
+        asked = {"model": model, "version": version, "limit": limit} | _span(since, until)
+        return self._read(_REPORTS, asked, Report)
+
+    def decisions(
+        self,
+        model: str | None = None,
+        *,
+        since: float | None = None,
+        until: float | None = None,
+        limit: int = 100,
+    ) -> list[Decision]:
+        """Return the newest steps of decisions, oldest first. See `ReportStore`."""
+        asked = {"model": model, "limit": limit} | _span(since, until)
+        return self._read(_DECISIONS, asked, Decision)
+
+    def health(self) -> None:
+        """Return if the file can be read and written. See `ReportStore`."""
+        with self._speaking(), self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.rollback()
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+    def _read(self, query: str, asked: dict[str, object], type_: type[S]) -> list[S]:
+        with self._speaking(), self._lock:
+            rows = self._connection.execute(query, asked).fetchall()
+        return _decoded((body for (body,) in rows), type_)
+
+    @contextmanager
+    def _speaking(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(
+                f"the report store refuses: {error}",
+                where=str(self._path),
+                fix="Check that the directory exists, may be written to, and has room.",
+            ) from error
+
+
+def _report_row(report: Report) -> tuple[object, ...]:
+    return (
+        report.model,
+        report.version,
+        report.window.start,
+        report.window.end,
+        report.revision,
+        report.severity.value,
+        encode(report).decode(),
+    )
+
+
+def _decision_row(decision: Decision) -> tuple[object, ...]:
+    return (
+        decision.decision_id,
+        decision.stage.value,
+        decision.model,
+        decision.at,
+        encode(decision).decode(),
+    )
+
+
+def _span(since: float | None, until: float | None) -> dict[str, object]:
+    return {
+        "since": -math.inf if since is None else since,
+        "until": math.inf if until is None else until,
+    }
+
+
+def _decoded(bodies: Iterable[str], type_: type[S]) -> list[S]:
+    return [msgspec.json.decode(body, type=type_) for body in bodies][::-1]
