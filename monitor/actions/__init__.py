@@ -1,0 +1,1 @@
+"""Acting on verdicts: rollback, notices, and the record of both."""

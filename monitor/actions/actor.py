@@ -1,0 +1,143 @@
+"""Acting on the verdicts of some models: once for a breach, and never against a person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from monitor.actions.means import Means
+from monitor.actions.notice import Kind
+from monitor.actions.past import Past, began, step_id
+from monitor.actions.rollback import Rollback, decision_on, is_old
+from monitor.actions.target import digest, rollback_id
+from monitor.events import ModelVersion
+from monitor.reports import Action, Stage, Verdict
+
+#: Seconds after a rollback in which events of its target are expected; then people are told.
+CONFIRM_WITHIN = 900.0
+
+
+@dataclass(slots=True)
+class _Breach:
+    """A streak as it goes on."""
+
+    rollback_id: str
+    until: float
+
+
+class Actor:
+    """Acts on the verdicts of some models; it must be the only one that does.
+
+    It may be thrown away at any time: what matters is in the log of decisions, and verdicts may come again.
+    """
+
+    def __init__(self, means: Means) -> None:
+        self._means = means
+        self._breaches: dict[ModelVersion, _Breach] = {}
+        self._first_seen: dict[tuple[ModelVersion, str], float] = {}
+        self._models: set[str] = set()
+
+    def consider(self, verdict: Verdict) -> bool:
+        """Do what the verdict asks for, unless that was done.
+
+        Returns
+        -------
+        bool
+            False if the registry does not answer: then ask again later. Else it is over, one way or the other.
+
+        Raises
+        ------
+        Fenced
+            If another process acts for this model now.
+        KafkaError
+            If a decision could not be written.
+        """
+        if verdict.rule is not None and verdict.streak == 1 and verdict.closed_at:
+            self._first_seen[verdict.subject, verdict.rule] = verdict.closed_at
+        self._models.add(verdict.model)
+        self._confirm(verdict)
+        if verdict.action is Action.NONE:
+            return True
+        past = self._means.past(verdict.model)
+        if verdict.action is not Action.ROLLBACK:
+            self._tell(verdict, past)
+            return True
+        first_seen = self._first_seen.get((verdict.subject, verdict.rule or ""))
+        return Rollback(self._means, verdict, self._identify(verdict, past), first_seen).run()
+
+    def doubt(self) -> None:
+        """Tell people, once, of a rollback whose target should have been seen by now."""
+        for model in self._models:
+            done = self._means.past(model, fresh=False).unconfirmed
+            if done is not None and self._means.now() - done.at > CONFIRM_WITHIN:
+                reason = f"{done.alias} was moved, but does serving follow it?"
+                self._means.announce(replace(done, reason=reason), Kind.UNCONFIRMED)
+
+    def _confirm(self, verdict: Verdict) -> None:
+        """A window of a rollback's target that closed since: its events arrive, so serving follows the alias."""
+        done = self._means.past(verdict.model, fresh=False).unconfirmed
+        if done is None or verdict.version != done.to_version or verdict.closed_at <= done.at:
+            return
+        if done.verdict is not None and verdict.window.end <= done.verdict.window.end:
+            return  # of before the breach: it only closed late
+        confirmed = replace(
+            done,
+            decision_id=step_id(done.rollback_id, Stage.CONFIRMED),
+            stage=Stage.CONFIRMED,
+            reason=f"events of version {done.to_version} arrive",
+            at=self._means.now(),
+        )
+        self._means.announce(confirmed, Kind.CONFIRMED)
+        self._means.write(confirmed)
+
+    def _identify(self, verdict: Verdict, past: Past) -> str:
+        """Return the id of the rollback that this streak asks for, the same as long as the streak goes on.
+
+        The engine forgets old windows, so that a long streak's first window moves: what overlaps is one breach.
+        """
+        known, recorded = self._breaches.get(verdict.subject), past.breach(verdict)
+        if known is None and recorded is not None:
+            known = _Breach(*recorded)
+        if known is None or began(verdict) >= known.until:
+            known = _Breach(rollback_id(verdict.subject, began(verdict)), verdict.window.end)
+        known.until = max(known.until, verdict.window.end)
+        self._breaches[verdict.subject] = known
+        if recorded is not None and past.is_settled(known.rollback_id):
+            self._keep(known, recorded[1], verdict)
+        return known.rollback_id
+
+    def _keep(self, breach: _Breach, recorded: float, verdict: Verdict) -> None:
+        """Put on record now and then that a settled breach goes on, so that the next process knows it again."""
+        if recorded < (began(verdict) + verdict.window.end) / 2:
+            self._means.write(
+                decision_on(
+                    verdict,
+                    rollback_id=breach.rollback_id,
+                    decision_id=step_id(breach.rollback_id, f"goes-on:{verdict.window.end:.0f}"),
+                    stage=Stage.RECORDED,
+                    reason="the breach goes on; it was decided on before",
+                    at=self._means.now(),
+                    alias=self._means.policy.of(verdict.model).alias,
+                )
+            )
+
+    def _tell(self, verdict: Verdict, past: Past) -> None:
+        told = verdict.action is Action.NOTIFY
+        name = digest(verdict.id)
+        stage = Stage.NOTIFIED if told else Stage.RECORDED
+        decision = decision_on(
+            verdict,
+            rollback_id=name,
+            decision_id=step_id(name, stage),
+            stage=stage,
+            reason=verdict.reason,
+            at=self._means.now(),
+            alias=self._means.policy.of(verdict.model).alias,
+            dry_run=verdict.dry_run,
+        )
+        if past.holds(decision.decision_id):
+            return
+        if told and not is_old(verdict, self._means.now()):
+            self._means.announce(decision, Kind.BREACH)
+        self._means.write(decision)

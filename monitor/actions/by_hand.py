@@ -1,0 +1,115 @@
+"""A rollback that a person asks for."""
+
+from __future__ import annotations
+
+import time
+
+from msgspec.structs import replace
+
+from monitor.actions.past import step_id
+from monitor.actions.ports import Clock, DecisionLog, Registry
+from monitor.actions.rollback import tag_both
+from monitor.actions.target import digest
+from monitor.errors import ActionRefused, RegistryError, VersionNotFound
+from monitor.registry.versions import STATE_TAG
+from monitor.reports import Action, Decision, Stage
+
+
+def rollback_by_hand(
+    registry: Registry,
+    log: DecisionLog,
+    *,
+    model: str,
+    to: str,
+    reason: str,
+    actor: str,
+    alias: str = "champion",
+    dry_run: bool = False,
+    now: Clock = time.time,
+) -> Decision:
+    """Let the alias name another version, on record like the monitor's own rollbacks.
+
+    The version that is left is tagged bad if the target is an earlier one: then no rollback ever goes to it.
+
+    Parameters
+    ----------
+    actor
+        Who asks.
+    dry_run
+        Check all, move and write nothing.
+
+    Returns
+    -------
+    Decision
+        The outcome; for a dry run the intent.
+
+    Raises
+    ------
+    VersionNotFound
+        If there is no such model or version.
+    ActionRefused
+        If the target is bad, or the alias names it already or names nothing, or somebody moves it at the same time.
+    RegistryUnavailable
+        If MLflow does not answer. Then look where the alias is, and ask again.
+    """
+    where = f"{model}@{alias}"
+    versions = {version.version: version for version in registry.versions(model)}
+    if to not in versions:
+        known = ", ".join(versions) or "none"
+        raise VersionNotFound(
+            f"there is no version {to}", where=model, fix=f"Choose one of these: {known}."
+        )
+    left = registry.alias(model, alias)
+    if left is None:
+        raise ActionRefused("the alias names no version", where=where, fix="Set it in MLflow.")
+    if left == to:
+        raise ActionRefused(
+            f"the alias names version {to} already", where=where, fix="Nothing is to be done."
+        )
+    if versions[to].is_bad:
+        raise ActionRefused(
+            f"version {to} was rolled back before",
+            where=f"{model}/{to}",
+            fix=f"If it is well now, delete its tag {STATE_TAG} in MLflow first.",
+        )
+    name = digest(model, left, to, str(now()))
+    intent = Decision(
+        decision_id=step_id(name, Stage.INTENT),
+        rollback_id=name,
+        model=model,
+        from_version=left,
+        to_version=to,
+        action=Action.ROLLBACK,
+        stage=Stage.INTENT,
+        reason=reason,
+        at=now(),
+        actor=actor,
+        alias=alias,
+        dry_run=dry_run,
+    )
+    if dry_run:
+        return intent
+    log.append(intent)
+    try:
+        registry.set_alias(model, alias, to)
+        if (named := registry.alias(model, alias)) != to:
+            raise ActionRefused(
+                f"somebody else moved it to version {named} at the same time",
+                where=where,
+                fix="Agree who decides, then ask again.",
+            )
+        earlier = versions[to].number < int(left)
+        tag_both(registry, intent, now(), bad=earlier)
+    except RegistryError as error:
+        failed = replace(
+            intent,
+            decision_id=step_id(name, Stage.FAILED),
+            stage=Stage.FAILED,
+            reason=f"{reason}; {error}",
+            at=now(),
+        )
+        log.append(failed)
+        raise
+    done = replace(intent, decision_id=step_id(name, Stage.DONE), stage=Stage.DONE, at=now())
+    log.append(done)
+    return done

@@ -1,0 +1,143 @@
+"""What people are told: one message a decision, never one a feature."""
+
+from __future__ import annotations
+
+import enum
+import shlex
+
+from msgspec import Struct
+
+from monitor.reports import Decision, Verdict
+
+
+class Kind(enum.StrEnum):
+    """Why people are told; a channel may take only some."""
+
+    BREACH = "breach"
+    ROLLED_BACK = "rolled_back"
+    CONFIRMED = "confirmed"
+    UNCONFIRMED = "unconfirmed"
+    HELD_BACK = "held_back"
+    FAILED = "failed"
+    WAITING = "waiting"
+
+
+class Notice(Struct, frozen=True, kw_only=True):
+    """One message, in plain text: each channel escapes it as it needs.
+
+    Attributes
+    ----------
+    key
+        The same for the same message, however often it is handed in.
+    incident
+        The same from the alarm to its end: ``model:version:rule``.
+    facts
+        Names with their values.
+    steps
+        What to do next: commands to be copied.
+    """
+
+    key: str
+    kind: Kind
+    incident: str
+    title: str
+    facts: tuple[tuple[str, str], ...] = ()
+    steps: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The whole message as lines of plain text."""
+        facts = (f"{name}: {value}" for name, value in self.facts)
+        return "\n".join((self.title, *facts, *(f"Next: {step}" for step in self.steps)))
+
+
+def notice_of(decision: Decision, kind: Kind, *, took: float | None = None) -> Notice:
+    """Return what to tell about a decision.
+
+    Parameters
+    ----------
+    took
+        Seconds from the first breach to the rollback; None if that is not known.
+
+    Examples
+    --------
+    >>> from monitor.reports import Action, Stage
+    >>> decision = Decision(
+    ...     decision_id="d", rollback_id="r", model="credit", from_version="2", to_version="1",
+    ...     action=Action.ROLLBACK, stage=Stage.DONE, reason="psi[age] past 0.2", at=0.0)
+    >>> print(notice_of(decision, Kind.ROLLED_BACK, took=61).text)
+    credit: champion went back from version 2 to 1
+    Why: psi[age] past 0.2
+    First breach to rollback: 61 s
+    Next: monitor reports --model credit --version 2
+    Next: monitor decisions --model credit
+    """
+    verdict = decision.verdict
+    facts = [("Why", decision.reason)]
+    if verdict is not None:
+        facts += _evidence(verdict)
+    if took is not None:
+        facts.append(("First breach to rollback", _seconds(took)))
+    rule = verdict.rule if verdict is not None and verdict.rule else decision.rollback_id
+    return Notice(
+        key=f"{decision.rollback_id}:{kind}",
+        kind=kind,
+        incident=f"{decision.model}:{decision.from_version}:{rule}",
+        title=_title(decision, kind),
+        facts=tuple(facts),
+        steps=_steps(decision, kind),
+    )
+
+
+def _title(decision: Decision, kind: Kind) -> str:
+    model, alias = decision.model, decision.alias
+    left, target = decision.from_version, decision.to_version
+    dry = "Dry run: " if decision.dry_run else ""
+    titles = {
+        Kind.BREACH: f"{model}: version {left} breaches its policy",
+        Kind.ROLLED_BACK: f"{model}: {alias} went back from version {left} to {target}",
+        Kind.CONFIRMED: f"{model}: version {target} answers again",
+        Kind.UNCONFIRMED: f"{model}: {alias} names version {target}, and nothing of it has arrived",
+        Kind.HELD_BACK: f"{model}: version {left} was not rolled back",
+        Kind.FAILED: f"{model}: version {left} is not rolled back: a person is needed",
+        Kind.WAITING: f"{model}: version {left} waits to be rolled back: MLflow does not answer",
+    }
+    if decision.dry_run and kind is Kind.HELD_BACK:
+        return f"{dry}{model}: {alias} would go back from version {left} to {target}"
+    return f"{dry}{titles[kind]}"
+
+
+def _evidence(verdict: Verdict) -> list[tuple[str, str]]:
+    facts = []
+    if verdict.rule:
+        limit = "" if verdict.threshold is None else f", against {verdict.threshold:g}"
+        facts.append(("Rule", f"{verdict.rule}{limit}"))
+    if verdict.values:
+        shown = verdict.values[-10:]
+        values = ", ".join(f"{value:.3f}" for value in shown)
+        facts.append((f"Last {len(shown)} windows" if len(shown) > 1 else "Window", values))
+    if verdict.groups:
+        facts.append(("Groups", ", ".join(verdict.groups)))
+    facts += [("Also seen", sentence) for sentence in verdict.findings[:5]]
+    return facts
+
+
+def _steps(decision: Decision, kind: Kind) -> tuple[str, ...]:
+    model, version = shlex.quote(decision.model), shlex.quote(decision.from_version)
+    reports = f"monitor reports --model {model} --version {version}"
+    by_hand = f"monitor rollback --model {model} --to VERSION --reason WHY"
+    if kind is Kind.CONFIRMED:
+        target = shlex.quote(decision.to_version or "")
+        return (f"monitor reports --model {model} --version {target}",)
+    if kind is Kind.FAILED:
+        return (reports, by_hand)
+    if kind in {Kind.UNCONFIRMED, Kind.WAITING}:
+        return ("monitor doctor", reports)
+    return (reports, f"monitor decisions --model {model}")
+
+
+def _seconds(value: float) -> str:
+    if value < 10:
+        return f"{value:.1f} s"
+    minutes, seconds = divmod(round(value), 60)
+    return f"{minutes} min {seconds} s" if minutes > 1 else f"{round(value)} s"

@@ -1,0 +1,93 @@
+"""What was decided about a model so far, as questions that acting asks of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+
+from monitor.reports import Action, Decision, Stage, Verdict
+
+
+class Past:
+    """One model's decisions, oldest first; a decision written twice counts once."""
+
+    def __init__(self, decisions: Iterable[Decision]) -> None:
+        self._decisions = tuple({d.decision_id: d for d in decisions}.values())
+
+    def holds(self, decision_id: str) -> bool:
+        """Whether this was decided before."""
+        return decision_id in self._ids
+
+    @cached_property
+    def _ids(self) -> frozenset[str]:
+        return frozenset(decision.decision_id for decision in self._decisions)
+
+    def _of(self, rollback_id: str) -> list[Decision]:
+        return [d for d in self._decisions if d.rollback_id == rollback_id]
+
+    def breach(self, verdict: Verdict) -> tuple[str, float] | None:
+        """Return id and last window's end of the rollback that the verdict's streak was already decided on.
+
+        A streak that began before that window ended is the same breach, whatever rule now speaks for it.
+        """
+        for decision in reversed(self._decisions):
+            if decision.action is not Action.ROLLBACK or decision.verdict is None:
+                continue
+            if decision.from_version == verdict.version:
+                end = decision.verdict.window.end
+                return (decision.rollback_id, end) if began(verdict) < end else None
+        return None
+
+    def open_intent(self, rollback_id: str) -> Decision | None:
+        """Return the intent that has no outcome yet: a crash came between."""
+        steps = self._of(rollback_id)
+        return steps[-1] if steps and steps[-1].stage is Stage.INTENT else None
+
+    def attempts(self, rollback_id: str) -> int:
+        """Return how many intents there were."""
+        return sum(d.stage is Stage.INTENT for d in self._of(rollback_id))
+
+    def is_settled(self, rollback_id: str) -> bool:
+        """Whether the rollback is over: done, or given up because a person moved the alias meanwhile.
+
+        What was held back without an intent, and what failed, may be tried again as long as the breach lasts.
+        """
+        steps = self._of(rollback_id)
+        if any(d.stage in {Stage.DONE, Stage.CONFIRMED} for d in steps):
+            return True
+        tried = False
+        for decision in steps:
+            if decision.stage is Stage.REFUSED and tried:
+                return True
+            tried = decision.stage is Stage.INTENT
+        return False
+
+    @property
+    def last_rollback(self) -> Decision | None:
+        """The last rollback that was made, by the monitor or by hand."""
+        done = (d for d in reversed(self._decisions) if d.stage is Stage.DONE and not d.dry_run)
+        return next(done, None)
+
+    @property
+    def unconfirmed(self) -> Decision | None:
+        """The last rollback, if no event of its target has been seen yet."""
+        last = self.last_rollback
+        if last is None or self.holds(step_id(last.rollback_id, Stage.CONFIRMED)):
+            return None
+        return last
+
+
+def began(verdict: Verdict) -> float:
+    """Return the start of the first window of the verdict's streak, seconds since 1970 UTC."""
+    return (verdict.windows[0] if verdict.windows else verdict.window).start
+
+
+def step_id(rollback_id: str, step: str) -> str:
+    """Return the id of one step of a rollback: writing it again changes nothing.
+
+    Examples
+    --------
+    >>> step_id("fe2e", Stage.DONE)
+    'fe2e:done'
+    """
+    return f"{rollback_id}:{step}"
