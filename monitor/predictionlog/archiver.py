@@ -1,0 +1,330 @@
+"""From topic `predictions` into the table: each event once, whatever is killed when."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+from confluent_kafka import KafkaError as BrokerError
+from confluent_kafka import Message as KafkaMessage
+
+from monitor.engine.intake import CONTENT_HEADER, FORWARDED_HEADER
+from monitor.errors import EventError, KafkaError, StoreError
+from monitor.events import JSON_CONTENT
+from monitor.predictionlog.rows import Message, Rows
+from monitor.predictionlog.table import Fenced, Positions, PredictionTable
+
+log = structlog.get_logger(__name__)
+
+#: Seconds to wait after the first and after later refusals of the disk or bucket, at most.
+_FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
+
+#: How long one look at the broker may take, seconds: no longer than a stop may be kept waiting.
+_POLL = 0.25
+
+#: Messages asked of the client at once.
+_MESSAGES = 5_000
+
+#: Commits between two looks for small files.
+_COMMITS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSize:
+    """When a batch is written: at so many rows or bytes, or so many seconds after its first."""
+
+    rows: int = 100_000
+    bytes: int = 128 << 20
+    seconds: float = 10.0
+
+
+@dataclass(slots=True)
+class ArchiveCounts:
+    """What an archiver has done since it started."""
+
+    rows: int = 0
+    commits: int = 0
+    unreadable: int = 0
+    forwarded: int = 0
+    fenced: int = 0
+    waits: int = 0
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What was read and not yet written: the last offset of each partition, and its size."""
+
+    reached: dict[int, int] = field(default_factory=dict)
+    bytes: int = 0
+    since: float = 0.0
+
+
+class Archiver:
+    """Reads predictions and writes them into the table.
+
+    The table itself says how far it has come: rows and offsets are one commit. Kafka's committed offsets are only
+    for those who look at the lag.
+
+    Parameters
+    ----------
+    kafka
+        Settings of confluent-kafka's consumer: the brokers, and how to be let in.
+    app
+        Names the consumer group, ``<app>-archive``.
+    session_seconds
+        An archiver that is silent for so long loses its partitions to the others.
+    clock
+        Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        table: PredictionTable,
+        rows: Rows,
+        kafka: Mapping[str, Any],
+        *,
+        app: str,
+        topic: str = "predictions",
+        size: BatchSize | None = None,
+        session_seconds: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.counts = ArchiveCounts()
+        self._table, self._rows = table, rows
+        self._topic = topic
+        self._size = size or BatchSize()
+        self._clock = clock
+        self._batch = _Batch()
+        self._held: Positions = {}
+        self._assigned: list[int] | None = (
+            None  # partitions just given, whose positions are to be read
+        )
+        self._partitions: list[int] = []
+        self._commits_since_look = 0
+        self._settings = {
+            **kafka,
+            "group.id": f"{app}-archive",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
+            "session.timeout.ms": int(session_seconds * 1000),
+            "queued.max.messages.kbytes": 131_072,
+        }
+
+    def run(self, stop: threading.Event) -> None:
+        """Archive until told to stop; a disk that is full is tried again for as long as it takes.
+
+        Raises
+        ------
+        KafkaError
+            If the broker says that trying again is of no use, or the topic no longer holds what comes next.
+        StoreError
+            If the table cannot be made, or a key cannot be had.
+        """
+        self._table.create()
+        consumer = Consumer(self._settings)
+        try:
+            consumer.subscribe([self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke)
+            while not stop.is_set():
+                messages = consumer.consume(_MESSAGES, timeout=_POLL)
+                if self._assigned is not None:
+                    self._take_over(consumer)  # the messages may still be of an earlier assignment
+                    continue
+                self._take(messages)
+                if self._is_due():
+                    self._write(consumer, stop)
+            if self._assigned is None and self._batch.reached:
+                self._write(consumer, stop, last=True)
+        finally:
+            consumer.close()
+
+    def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self._drop()
+        self._assigned = [partition.partition for partition in partitions]
+
+    def _on_revoke(self, _: Consumer, __: list[TopicPartition]) -> None:
+        """Give up what is not written: whoever has the partitions next reads it again."""
+        self._drop()
+        self._assigned = []
+
+    def _drop(self) -> None:
+        self._batch = _Batch()
+        self._rows.drop()
+
+    def _take_over(self, consumer: Consumer) -> None:
+        """Go on from where the table stands, with the partitions that are ours now."""
+        partitions, self._assigned = self._assigned or [], None
+        self._drop()
+        self._partitions = partitions
+        if not partitions:
+            return
+        self._held = self._table.positions([self._source(partition) for partition in partitions])
+        places = []
+        for partition in partitions:
+            held = self._held[self._source(partition)]
+            place = TopicPartition(
+                self._topic, partition, OFFSET_BEGINNING if held is None else held + 1
+            )
+            _check_range(consumer, place)
+            places.append(place)
+        consumer.assign(places)
+
+    def _take(self, messages: Sequence[KafkaMessage]) -> None:
+        if messages and not self._batch.reached:
+            self._batch.since = self._clock()
+        for message in messages:
+            error = message.error()
+            if error is not None:
+                _judge_broker(error)
+                continue
+            partition, offset = message.partition(), message.offset()
+            assert partition is not None
+            assert offset is not None
+            self._batch.reached[partition] = offset
+            headers: dict[str, Any] = dict(message.headers() or ())
+            if FORWARDED_HEADER in headers:
+                self.counts.forwarded += 1  # a copy of one that lies in another partition
+                continue
+            value = message.value()
+            self._batch.bytes += len(value or b"")
+            try:
+                self._rows.add(
+                    Message(
+                        self._topic,
+                        partition,
+                        offset,
+                        message.timestamp()[1] / 1000,
+                        message.key(),
+                        value,
+                        headers.get(CONTENT_HEADER) or JSON_CONTENT,
+                    )
+                )
+            except EventError as fault:
+                # The stream puts it among the dead letters, with its bytes.
+                self.counts.unreadable += 1
+                log.warning("unreadable", partition=partition, offset=offset, why=str(fault))
+
+    def _is_due(self) -> bool:
+        batch, size = self._batch, self._size
+        return bool(batch.reached) and (
+            len(self._rows) >= size.rows
+            or batch.bytes >= size.bytes
+            or self._clock() - batch.since >= size.seconds
+        )
+
+    def _write(self, consumer: Consumer, stop: threading.Event, *, last: bool = False) -> None:
+        """Write the batch, trying for as long as it takes; `last` tries once."""
+        rows = self._rows.take()
+        batch, self._batch = self._batch, _Batch()
+        if not rows.num_rows:
+            return  # nothing but bad ones: they are passed over again, at worst
+        reached = {self._source(partition): offset for partition, offset in batch.reached.items()}
+        wait = _FIRST_WAIT
+        while True:
+            try:
+                # A try that failed may have been written after all, its answer lost on the way.
+                if wait == _FIRST_WAIT or self._table.positions(list(reached)) != reached:
+                    self._table.append(rows, reached, self._held)
+            except Fenced as fence:
+                self.counts.fenced += 1
+                log.warning("fenced", why=str(fence))
+                self._assigned = self._partitions
+                return
+            except StoreError as error:
+                if last or stop.is_set():
+                    log.warning("not_written", why=str(error))  # it is read again
+                    return
+                self.counts.waits += 1
+                log.warning("log_waits", seconds=wait, why=str(error))
+                if not self._stay(consumer, wait, stop):
+                    return
+                wait = min(2 * wait, _LONGEST_WAIT)
+                continue
+            break
+        if wait > _FIRST_WAIT:
+            consumer.resume(consumer.assignment())
+        self._held.update(reached)
+        self.counts.rows += rows.num_rows
+        self.counts.commits += 1
+        self._show_lag(consumer, batch)
+        self._tidy()
+
+    def _stay(self, consumer: Consumer, seconds: float, stop: threading.Event) -> bool:
+        """Wait while polling: a consumer that does not poll is put out of its group. False if it was."""
+        consumer.pause(consumer.assignment())
+        until = self._clock() + seconds
+        while self._clock() < until and not stop.is_set():
+            messages = consumer.consume(1, timeout=_POLL)
+            if self._assigned is not None:
+                return False
+            self._take(messages)  # from before the pause: they belong to the next batch
+        return True
+
+    def _show_lag(self, consumer: Consumer, batch: _Batch) -> None:
+        offsets = [
+            TopicPartition(self._topic, partition, offset + 1)
+            for partition, offset in batch.reached.items()
+        ]
+        try:
+            consumer.commit(offsets=offsets, asynchronous=True)
+        except KafkaException as error:
+            log.warning("lag_not_shown", why=str(error))
+
+    def _tidy(self) -> None:
+        """Make small files one, now and then; whoever has partition 0 does it for all."""
+        self._commits_since_look += 1
+        if self._commits_since_look < _COMMITS or 0 not in self._partitions:
+            return
+        self._commits_since_look = 0
+        today = dt.datetime.now(dt.UTC).date()
+        try:
+            crowded = self._table.compact(before=today)
+            log.info("compacted", days_and_models=crowded)
+        except StoreError as error:
+            log.warning("not_compacted", why=str(error))
+
+    def _source(self, partition: int) -> str:
+        return f"{self._topic}-{partition}"
+
+
+def _check_range(consumer: Consumer, place: TopicPartition) -> None:
+    """Refuse to go on where the topic no longer, or never, holds what comes next: rows would be lost unseen."""
+    try:
+        low, high = consumer.get_watermark_offsets(place, timeout=30)
+    except KafkaException as error:
+        raise KafkaError(
+            f"the broker does not answer: {error}",
+            where=f"topic {place.topic}",
+            fix="Check the address, the credentials, and that the broker runs.",
+        ) from error
+    if place.offset == OFFSET_BEGINNING:
+        return
+    if place.offset > high:
+        raise KafkaError(
+            f"partition {place.partition} ends at {high}, and the log stands at {place.offset}",
+            where=f"topic {place.topic}",
+            fix="The topic was made anew: give it another name, or the log another directory.",
+        )
+    if place.offset < low:
+        log.error("lost", partition=place.partition, offsets=low - place.offset)
+        place.offset = low
+
+
+def _judge_broker(error: BrokerError) -> None:
+    hopeless = {
+        BrokerError.TOPIC_AUTHORIZATION_FAILED,
+        BrokerError.GROUP_AUTHORIZATION_FAILED,
+        BrokerError._AUTHENTICATION,  # noqa: SLF001 - librdkafka's own errors are named so
+    }
+    if error.fatal() or error.code() in hopeless:
+        raise KafkaError(
+            f"the archiver cannot read: {error.str()}",
+            fix="Check the credentials, and that this user may read the topic and join the group.",
+        )
+    log.warning("broker", why=error.str())

@@ -1,0 +1,199 @@
+"""The prediction log as people use it: asked, expired, erased, its keys rotated; each on the record."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from monitor.errors import SettingsError, StoreError
+from monitor.predictionlog.expiry import Due, due
+from monitor.predictionlog.query import Query, ask
+from monitor.predictionlog.table import Place, PredictionTable
+
+if TYPE_CHECKING:
+    from monitor.policy.model import Policy
+    from monitor.predictionlog.keys import KeyRing, Rewrapped
+
+#: Writes to the audit chain: seconds since 1970 UTC, and JSON values.
+Record = Callable[[float, Mapping[str, Any]], None]
+
+_PLACES = ["kafka_partition", "kafka_offset", "kafka_index"]
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What erasing one person did.
+
+    Attributes
+    ----------
+    rows
+        How many were deleted.
+    held
+        How many stay, because of a legal hold.
+    files
+        How many files were deleted; what is left of them was written anew.
+    """
+
+    rows: int
+    held: int
+    files: int
+
+
+class PredictionLog:
+    """The log, for whoever is allowed to its files and keys.
+
+    Parameters
+    ----------
+    keys
+        None for a reader without the master key: no subjects, no protected attributes.
+    record
+        Everything done here is written to it; what cannot be recorded is not done.
+    actor
+        Who asks.
+    now
+        Seconds since 1970 UTC.
+    """
+
+    def __init__(
+        self,
+        table: PredictionTable,
+        keys: KeyRing | None,
+        record: Record,
+        *,
+        actor: str,
+        now: Callable[[], float],
+    ) -> None:
+        self._table, self._keys = table, keys
+        self._record, self._actor, self._now = record, actor, now
+
+    def ask(self, query: Query, *, protected: bool = False) -> pa.Table:
+        """Return the newest rows that are asked for, oldest first.
+
+        Parameters
+        ----------
+        protected
+            With protected attributes, opened.
+
+        Raises
+        ------
+        SettingsError
+            If a subject or protected attributes are asked for without the master key.
+        InputError, StoreError
+            As of `monitor.predictionlog.query.ask`; or if the question cannot be recorded.
+        """
+        pseudonym = None if query.subject is None else self._ring().pseudonym(query.subject)
+        keys = self._ring() if protected else None
+        rows = ask(self._table, query, pseudonym=pseudonym, keys=keys)
+        self._write(
+            "log_query", filter=query.said(pseudonym), protected=protected, rows=rows.num_rows
+        )
+        return rows
+
+    def due(self, policy: Policy) -> list[Due]:
+        """Return what is due to be deleted now, by model."""
+        days: dict[str, list[tuple[dt.date, int]]] = {}
+        for date, model, rows in self._table.partitions():
+            days.setdefault(model, []).append((date, rows))
+        ring = self._ring()
+        for model in policy.models:
+            days.setdefault(model, [])
+        today = dt.datetime.fromtimestamp(self._now(), dt.UTC).date()
+        found = [
+            due(model, policy, today, rows=rows, keys=ring.days(model))
+            for model, rows in sorted(days.items())
+        ]
+        return [one for one in found if one or one.held]
+
+    def expire(self, policy: Policy) -> list[Due]:
+        """Delete what is due, destroy the keys that are, and let no file of either be left; return what it was.
+
+        Raises
+        ------
+        StoreError
+            If something cannot be deleted. Run it again: what is gone is passed over.
+        """
+        found = self.due(policy)
+        for one in filter(None, found):
+            self._write("log_expire", stage="intent", **_plain(one))
+            for date in one.keys:
+                self._ring().destroy(date, one.model)
+            if one.days:
+                self._table.delete_days(one.model, list(one.days))
+        if self._table.exists():
+            files = self._table.vacuum()
+            self._write(
+                "log_expire", stage="done", files=files, models=[one.model for one in found]
+            )
+        return found
+
+    def erase(self, subject: str, policy: Policy) -> Erased:
+        """Delete every row of one person, and the files that held them; legal holds stand.
+
+        Raises
+        ------
+        SettingsError
+            Without the master key: only it says which rows are that person's.
+        StoreError
+            If the rows cannot be deleted.
+        """
+        pseudonym = self._ring().pseudonym(subject)
+        places, held = self._places(pseudonym, policy)
+        self._write("log_erase", stage="intent", subject=pseudonym, rows=len(places), held=held)
+        rows = self._table.delete_rows(places) if places else 0
+        # Also where there is nothing: an erasure that broke off may have left its files.
+        files = self._table.vacuum()
+        self._write("log_erase", stage="done", subject=pseudonym, rows=rows, held=held, files=files)
+        if rows != len(places):
+            raise StoreError(
+                f"{rows} rows were deleted, of {len(places)}",
+                where=self._table.uri,
+                fix="Others were at work on the log: run it again.",
+            )
+        return Erased(rows, held, files)
+
+    def rotate(self) -> Rewrapped:
+        """Wrap every key with the present master key; errors as of `KeyRing.rewrap`."""
+        done = self._ring().rewrap()
+        self._write("log_rotate", **asdict(done))
+        return done
+
+    def _places(self, pseudonym: str, policy: Policy) -> tuple[list[Place], int]:
+        """Return where the person's rows came from, and how many others are held."""
+        dataset = self._table.dataset()
+        if dataset is None:
+            return [], 0
+        found = dataset.to_table(
+            columns=["date", "model", *_PLACES],
+            filter=ds.field("subject") == pa.scalar(pseudonym),
+        ).to_pylist()
+        free = [
+            Place(*(row[name] for name in _PLACES))
+            for row in found
+            if policy.of(row["model"]).retention.held_by(row["date"]) is None
+        ]
+        return free, len(found) - len(free)
+
+    def _ring(self) -> KeyRing:
+        if self._keys is None:
+            raise SettingsError(
+                "the master key is missing",
+                where="log.master_key",
+                fix="Set MONITOR_LOG__MASTER_KEY, or MONITOR_LOG__MASTER_KEY_FILE to a file with it.",
+            )
+        return self._keys
+
+    def _write(self, what: str, **said: Any) -> None:
+        self._record(self._now(), {"kind": what, "actor": self._actor, **said})
+
+
+def _plain(one: Due) -> dict[str, Any]:
+    return {
+        "model": one.model,
+        "rows": one.rows,
+        **{name: [str(day) for day in getattr(one, name)] for name in ("days", "keys", "held")},
+    }

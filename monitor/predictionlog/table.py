@@ -1,0 +1,330 @@
+"""The prediction log's Delta table: appended to exactly once, compacted, and truly emptied."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake.exceptions import (
+    CommitFailedError,
+    DeltaError,
+    DeltaProtocolError,
+    TableNotFoundError,
+)
+
+from monitor.errors import MonitorError, StoreError
+from monitor.predictionlog.schema import CONFIGURATION, PARTITIONS, SCHEMA
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
+
+#: Small files of one day and model from which on they are made one.
+SMALL_FILES = 8
+
+#: Bytes from which on a file is not small.
+_LARGE = 64 << 20
+
+#: Hours after which a file that no commit names was left by a writer that died. One at work takes seconds.
+_ORPHANED = 1
+
+#: One file in a directory of each day and model; ZSTD halves what SNAPPY leaves.
+_WRITER = WriterProperties(compression="ZSTD", compression_level=1)
+
+#: Rows named in one deletion.
+_AT_ONCE = 1_000
+
+Positions = dict[str, int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a row came from: unlike all else in it, these numbers say nothing of a person."""
+
+    partition: int
+    offset: int
+    index: int
+
+
+class Fenced(MonitorError):
+    """Another writer has gone on from where this one stood: nothing was written."""
+
+
+class PredictionTable:
+    """The table at an address.
+
+    Parameters
+    ----------
+    uri
+        A directory, or an address such as ``s3://bucket/predictions``.
+    storage
+        Settings of the object store, passed through to Delta.
+    writer
+        How files are written.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        storage: Mapping[str, str] | None = None,
+        *,
+        writer: WriterProperties = _WRITER,
+    ) -> None:
+        self.uri = uri
+        self._storage = dict(storage or {})
+        self._writer = writer
+        self._delta: DeltaTable | None = None
+
+    def create(self) -> None:
+        """Make the table where there is none; one that is there keeps what it has.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be made, or the one that is there is another kind of table.
+        """
+        with self._plainly():
+            self._delta = DeltaTable.create(
+                self.uri,
+                SCHEMA,
+                mode="ignore",
+                partition_by=list(PARTITIONS),
+                configuration=CONFIGURATION,
+                storage_options=self._storage,
+            )
+        self._check_schema()
+
+    def exists(self) -> bool:
+        """Whether there is a table."""
+        with self._plainly():
+            return self._existing() is not None
+
+    def positions(self, app_ids: list[str]) -> Positions:
+        """Return the last offset that the table holds of each source; None if none.
+
+        Raises
+        ------
+        StoreError
+            If the table cannot be read.
+        """
+        with self._plainly():
+            delta = self._fresh()
+            return {app_id: delta.transaction_version(app_id) for app_id in app_ids}
+
+    def append(self, rows: pa.Table, reached: Mapping[str, int], held: Positions) -> None:
+        """Write rows and the offsets that they reach in one commit, or nothing.
+
+        Delta itself refuses a commit only if the same source was written since this writer last looked. So what it
+        saw then must be where it stands.
+
+        Parameters
+        ----------
+        reached
+            Last offset of each source, this batch included.
+        held
+            Last offset of each source before it.
+
+        Raises
+        ------
+        Fenced
+            If another writer has gone on with one of the sources.
+        StoreError
+            If it cannot be written. It may have been, though: read `positions` before another try.
+        """
+        with self._plainly():
+            delta = self._delta or self._fresh()
+            for app_id in reached:
+                stands = delta.transaction_version(app_id)
+                if stands != held[app_id]:
+                    raise _fenced(self.uri, f"{app_id} stands at {stands}, not {held[app_id]}")
+            transactions = [Transaction(app_id, offset) for app_id, offset in reached.items()]
+            try:
+                write_deltalake(
+                    delta,
+                    rows,
+                    mode="append",
+                    writer_properties=self._writer,
+                    commit_properties=CommitProperties(app_transactions=transactions),
+                )
+            except CommitFailedError as error:
+                if "Concurrent transaction" in str(error):
+                    raise _fenced(self.uri, str(error)) from error
+                raise
+
+    def dataset(
+        self,
+        *,
+        model: str | None = None,
+        since: dt.date | None = None,
+        until: dt.date | None = None,
+    ) -> ds.Dataset | None:
+        """Return the files of a model and span of days, both ends included; None if there is no table."""
+        wanted: list[tuple[str, str, Any]] = []
+        if model is not None:
+            wanted.append(("model", "=", model))
+        if since is not None:
+            wanted.append(("date", ">=", since))
+        if until is not None:
+            wanted.append(("date", "<=", until))
+        with self._plainly():
+            delta = self._existing()
+            if delta is None:
+                return None
+            return delta.to_pyarrow_dataset(file_pruning_predicate=wanted or None)
+
+    def partitions(self) -> list[tuple[dt.date, str, int]]:
+        """Return each day and model with its number of rows, oldest first."""
+        counts: Counter[tuple[dt.date, str]] = Counter()
+        for file in self._files():
+            counts[file["partition.date"], file["partition.model"]] += file["num_records"]
+        return sorted((date, model, rows) for (date, model), rows in counts.items())
+
+    def compact(self, *, before: dt.date | None = None) -> int:
+        """Make the small files of each day and model one; return how many days and models had too many.
+
+        Parameters
+        ----------
+        before
+            Only days before this one: today's are still written.
+        """
+        small: Counter[tuple[dt.date, str]] = Counter()
+        for file in self._files():
+            if file["size_bytes"] < _LARGE and (before is None or file["partition.date"] < before):
+                small[file["partition.date"], file["partition.model"]] += 1
+        crowded = [place for place, files in small.items() if files >= SMALL_FILES]
+        with self._plainly():
+            for date, model in crowded:
+                self._fresh().optimize.compact(
+                    [("date", "=", date.isoformat()), ("model", "=", model)],
+                    writer_properties=self._writer,
+                )
+        return len(crowded)
+
+    def delete_days(self, model: str, dates: list[dt.date]) -> int:
+        """Take whole days of a model out of the table; the files go with `vacuum`.
+
+        Returns
+        -------
+        int
+            How many rows.
+        """
+        chosen = set(dates)
+        rows = sum(
+            rows for date, named, rows in self.partitions() if named == model and date in chosen
+        )
+        with self._plainly():
+            days = ", ".join(f"CAST('{date.isoformat()}' AS DATE)" for date in dates)
+            self._fresh().delete(f"model = {_quoted(model)} AND date IN ({days})")
+        return rows
+
+    def delete_rows(self, places: Iterable[Place]) -> int:
+        """Take rows out of the table by their Kafka coordinates; return how many.
+
+        Numbers alone name them: Delta writes a deletion's condition into its own log, and keeps it.
+        """
+        offsets: dict[tuple[int, int], list[str]] = defaultdict(list)
+        for place in places:
+            offsets[place.partition, place.index].append(str(int(place.offset)))
+        gone = 0
+        with self._plainly():
+            for (partition, index), numbers in offsets.items():
+                for some in _batches(numbers):
+                    done = self._fresh().delete(
+                        f"kafka_partition = {partition:d} AND kafka_index = {index:d} "
+                        f"AND kafka_offset IN ({', '.join(some)})",
+                        writer_properties=self._writer,
+                    )
+                    gone += int(done["num_deleted_rows"])
+        return gone
+
+    def vacuum(self) -> int:
+        """Delete the files that hold rows no longer in the table, at once; return how many.
+
+        Those that a dead writer left without a commit go an hour after they were written: one that is at work has
+        such files too. A query that runs meanwhile may miss a file, and says so.
+        """
+        with self._plainly():
+            delta = self._fresh()
+            gone = delta.vacuum(0, dry_run=False, enforce_retention_duration=False)
+            gone += delta.vacuum(
+                _ORPHANED, dry_run=False, enforce_retention_duration=False, full=True
+            )
+        return len(gone)
+
+    def _files(self) -> list[dict[str, Any]]:
+        with self._plainly():
+            delta = self._existing()
+            if delta is None:
+                return []
+            return list(pa.table(delta.get_add_actions(flatten=True)).to_pylist())
+
+    def _fresh(self) -> DeltaTable:
+        delta = self._existing()
+        if delta is None:
+            raise StoreError(
+                "there is no prediction log", where=self.uri, fix="Run `monitor archive` first."
+            )
+        return delta
+
+    def _existing(self) -> DeltaTable | None:
+        try:
+            if self._delta is None:
+                self._delta = DeltaTable(self.uri, storage_options=self._storage)
+            else:
+                self._delta.update_incremental()
+        except TableNotFoundError:
+            return None
+        return self._delta
+
+    def _check_schema(self) -> None:
+        assert self._delta is not None
+        found = pa.schema(self._delta.schema().to_arrow())
+        for field in SCHEMA:
+            at = found.get_field_index(field.name)
+            there = found.field(at).type if at >= 0 else None
+            if there is not None and _plain(there) != field.type:
+                raise StoreError(
+                    f"its column {field.name} holds {there}, this release writes {field.type}",
+                    where=self.uri,
+                    fix="Name another directory (log.path).",
+                )
+
+    @contextmanager
+    def _plainly(self) -> Iterator[None]:
+        try:
+            yield
+        except (DeltaError, DeltaProtocolError, OSError, pa.ArrowException) as error:
+            self._delta = None
+            raise StoreError(
+                f"the prediction log cannot be read or written: {error}",
+                where=self.uri,
+                fix="Look at its disk or bucket, and at log.path and log.storage.",
+            ) from error
+
+
+def _batches(numbers: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(numbers), _AT_ONCE):
+        yield numbers[start : start + _AT_ONCE]
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """Return the type that Delta gives back in large or in view form."""
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return pa.string()
+    if pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
+        return pa.binary()
+    return kind
+
+
+def _quoted(text: str) -> str:
+    """Return an SQL string; Delta's deletions take no parameters."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _fenced(uri: str, why: str) -> Fenced:
+    return Fenced(f"another writer has gone on: {why}", where=uri)
