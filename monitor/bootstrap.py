@@ -1,0 +1,288 @@
+"""The one place that joins the rooms: from settings to parts that work together."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from monitor.errors import PolicyError, SettingsError
+from monitor.policy.load import parse_policy
+from monitor.policy.model import Policy
+from monitor.settings import Settings, reveal
+
+if TYPE_CHECKING:
+    import threading
+
+    from monitor.actions.outbox import Outbox
+    from monitor.actions.ports import DecisionLog
+    from monitor.actions.service import ActingTopics
+    from monitor.engine.partition import PartitionEngine
+    from monitor.predictionlog.keys import KeyRing
+    from monitor.predictionlog.log import PredictionLog
+    from monitor.predictionlog.table import PredictionTable
+    from monitor.registry.mlflow_registry import Registry
+    from monitor.stores.protocol import ReportStore
+    from monitor.stream import StreamOptions
+
+#: Seconds that a person waits for a broker.
+_PERSONS_PATIENCE = 10.0
+
+
+def load_policy(settings: Settings) -> Policy:
+    """Return the deployment's policy; the defaults if no file was named and there is none.
+
+    Raises
+    ------
+    PolicyError
+        If the file cannot be read, or does not say what a policy may say.
+    """
+    path = settings.policy.path
+    if not path.exists() and "path" not in settings.policy.model_fields_set:
+        return Policy()
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise PolicyError(
+            f"the policy cannot be read: {error}",
+            where=str(path),
+            fix="Check MONITOR_POLICY__PATH.",
+        ) from error
+    return parse_policy(text, where=str(path))
+
+
+def open_registry(settings: Settings) -> Registry:
+    """Return the model registry."""
+    from monitor.registry.mlflow_registry import Registry
+
+    return Registry(settings.registry.uri)
+
+
+def open_store(settings: Settings) -> ReportStore:
+    """Return the store of reports and decisions.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be opened.
+    """
+    if settings.store.kind == "sqlite":
+        from monitor.stores.sqlite import SqliteStore
+
+        return SqliteStore(settings.store.path)
+    from monitor.stores.influx import InfluxStore
+
+    influx = settings.store.influx
+    return InfluxStore(
+        url=influx.url, org=influx.org, bucket=influx.bucket, token=reveal(influx.token) or ""
+    )
+
+
+def make_engine(
+    settings: Settings, policy: Policy, partition: int, partitions: int
+) -> PartitionEngine:
+    """Return a fresh engine of one source partition."""
+    from monitor.engine.partition import PartitionEngine, Place
+    from monitor.plugins import load_metrics, report_fault
+    from monitor.stream.partitioner import partition_of
+
+    topic = settings.topics.names()["predictions"]
+    place = Place(topic, partition, lambda key: partition_of(key, partitions))
+    stream = settings.stream
+    return PartitionEngine(
+        place,
+        policy,
+        max_skew=stream.max_skew_seconds,
+        silence=stream.idle_seconds,
+        others=load_metrics(on_fault=report_fault),
+    )
+
+
+def run_stream(settings: Settings) -> int:
+    """Count, judge and publish until asked to stop; return the process's exit status."""
+    from monitor.stream import run_worker
+
+    policy = load_policy(settings)
+    return run_worker(
+        settings.kafka,
+        _stream_options(settings),
+        lambda partition, partitions: make_engine(settings, policy, partition, partitions),
+        open_registry(settings),
+    )
+
+
+def make_topics(settings: Settings) -> None:
+    """Make the topics that are missing.
+
+    Raises
+    ------
+    KafkaError
+        If the broker does not answer, or refuses.
+    """
+    from monitor.stream import ensure_topics
+
+    options = _stream_options(settings)
+    asyncio.run(ensure_topics(settings.kafka, options.topics, partitions=options.partitions))
+
+
+def run_actor(settings: Settings, stop: threading.Event) -> None:
+    """Act on verdicts, and tell people, until `stop` is set."""
+    from monitor.actions.audit import AuditRecord
+    from monitor.actions.service import ActingService
+
+    outbox = _outbox(settings)
+    outbox.start()
+    try:
+        ActingService(
+            settings.kafka.confluent(),
+            _acting_topics(settings),
+            open_registry(settings),
+            load_policy(settings),
+            outbox,
+            AuditRecord(settings.audit.path).add,
+            session_seconds=settings.stream.session_seconds,
+        ).run(stop)
+    finally:
+        outbox.close()
+
+
+def run_sink(settings: Settings, stop: threading.Event) -> None:
+    """Copy reports and decisions into the store until `stop` is set."""
+    from monitor.stores.sink import Sink
+
+    topics = settings.topics.names()
+    store = open_store(settings)
+    try:
+        Sink(
+            store,
+            settings.kafka.confluent(),
+            app=settings.stream.app,
+            reports=topics["reports"],
+            decisions=topics["decisions"],
+        ).run(stop)
+    finally:
+        store.close()
+
+
+@contextmanager
+def open_decision_log(settings: Settings) -> Iterator[DecisionLog]:
+    """Return the log of decisions, for a person's own: it fences nobody."""
+    from monitor.actions.audit import AuditRecord
+    from monitor.actions.log import DecisionReader, KafkaDecisionLog
+
+    topic = settings.topics.names()["decisions"]
+    kafka = settings.kafka.confluent()
+    record = AuditRecord(settings.audit.path).add
+    reader = DecisionReader(kafka, topic, record, patience=_PERSONS_PATIENCE)
+    log = KafkaDecisionLog(kafka, topic, f"{topic}-by-hand-{uuid.uuid4().hex}", reader)
+    try:
+        yield log
+    finally:
+        reader.close()
+
+
+def run_archiver(settings: Settings, stop: threading.Event) -> None:
+    """Write predictions into the prediction log until `stop` is set.
+
+    Raises
+    ------
+    SettingsError
+        If there is no master key.
+    """
+    from monitor.predictionlog.archiver import Archiver, BatchSize
+    from monitor.predictionlog.rows import Rows
+
+    policy, log, keys = load_policy(settings), settings.log, _key_ring(settings)
+    if keys is None:
+        raise SettingsError(
+            "the prediction log needs a master key",
+            where="log.master_key",
+            fix="Make one with `openssl rand -base64 32`, and name its file by MONITOR_LOG__MASTER_KEY_FILE.",
+        )
+    Archiver(
+        _prediction_table(settings),
+        Rows(
+            keys,
+            lambda model: policy.of(model).protected_features.keys(),
+            max_skew=settings.stream.max_skew_seconds,
+        ),
+        settings.kafka.confluent(),
+        app=settings.stream.app,
+        topic=settings.topics.names()["predictions"],
+        size=BatchSize(rows=log.batch_rows, seconds=log.batch_seconds),
+        session_seconds=settings.stream.session_seconds,
+    ).run(stop)
+
+
+def open_prediction_log(settings: Settings, actor: str) -> PredictionLog:
+    """Return the prediction log, each use of which goes on the record.
+
+    Without a master key it is a reader's: no subjects, no protected attributes.
+    """
+    from monitor.actions.audit import AuditRecord
+    from monitor.predictionlog.log import PredictionLog
+
+    return PredictionLog(
+        _prediction_table(settings),
+        _key_ring(settings),
+        AuditRecord(settings.audit.path).write,
+        actor=actor,
+        now=time.time,
+    )
+
+
+def _prediction_table(settings: Settings) -> PredictionTable:
+    from monitor.predictionlog.table import PredictionTable
+
+    return PredictionTable(settings.log.path, settings.log.storage)
+
+
+def _key_ring(settings: Settings) -> KeyRing | None:
+    from monitor.predictionlog.keys import KeyRing, MasterKey
+
+    log = settings.log
+    master, previous = reveal(log.master_key), reveal(log.previous_master_key)
+    if master is None:
+        return None
+    return KeyRing(
+        log.key_directory, MasterKey(master), None if previous is None else MasterKey(previous)
+    )
+
+
+def _stream_options(settings: Settings) -> StreamOptions:
+    from monitor.stream import StreamOptions, TopicNames
+
+    stream = settings.stream
+    return StreamOptions(
+        app=stream.app,
+        topics=TopicNames(**settings.topics.names()),
+        partitions=stream.partitions,
+        snapshot_seconds=stream.snapshot_seconds,
+        leave_seconds=stream.leave_seconds,
+        session_seconds=stream.session_seconds,
+        idle_seconds=stream.idle_seconds,
+        fetch_records=stream.fetch_records,
+    )
+
+
+def _acting_topics(settings: Settings) -> ActingTopics:
+    from monitor.actions.service import ActingTopics
+
+    topics = settings.topics.names()
+    return ActingTopics(topics["verdicts"], topics["decisions"])
+
+
+def _outbox(settings: Settings) -> Outbox:
+    from monitor.actions.outbox import Channel, Outbox
+    from monitor.actions.pagerduty import PagerDuty
+    from monitor.actions.slack import Slack
+
+    channels: dict[str, Channel] = {}
+    if settings.notify.slack_webhook is not None:
+        channels["slack"] = Slack(settings.notify.slack_webhook)
+    if settings.notify.pagerduty_key is not None:
+        channels["pagerduty"] = PagerDuty(settings.notify.pagerduty_key)
+    return Outbox(settings.notify.outbox, channels, now=time.time)
