@@ -1,0 +1,85 @@
+"""`monitor demo`: the whole story on real servers."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from types import FrameType
+
+import click
+from rich.console import Console
+
+from monitor.cli.main import BREACH, OK
+from monitor.cli.options import PATH
+from monitor.demo.census import load_census
+from monitor.demo.screen import line_of, live_screen
+from monitor.demo.stack import start_stack
+from monitor.demo.story import Story, begin, write_summary
+
+#: Seconds after which the story is over even if it did not end well.
+_PATIENCE = 240.0
+
+
+@click.command()
+@click.option("--data", type=PATH, default=Path("examples/census"), show_default=True)
+@click.option("--out", type=PATH, default=Path("build/demo"), show_default=True)
+@click.pass_context
+def demo(context: click.Context, data: Path, out: Path) -> None:
+    """Watch a served model turn unfair, and the monitor undo it: real Kafka, MLflow and census data.
+
+    Exit code 0 only if it all really happened.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
+    console = Console()
+
+    def say(sentence: str) -> None:
+        console.print(f"[dim]{time.strftime('%H:%M:%S')}[/]  {sentence}", highlight=False)
+
+    census = load_census(data)
+    with start_stack(out, say) as stack:
+        story = begin(stack, census, say)
+        try:
+            _follow(story, console)
+            summary = story.summary()
+        finally:
+            story.traffic.stop()
+            story.watch.stop()
+    plain = write_summary(summary, out / "summary.json")
+    console.print_json(data=plain)
+    if story.traffic.failure is not None:
+        say(f"the traffic ended early: {story.traffic.failure!r}")
+    say(
+        "All of it really happened." if summary.happened else f"Not all of it happened; logs: {out}"
+    )
+    context.exit(OK if summary.happened else BREACH)
+
+
+def _follow(story: Story, console: Console) -> None:
+    """Show the story until it is over; where there is no terminal, a line a window."""
+    deadline = time.monotonic() + _PATIENCE
+    told: set[str] = set()
+    with live_screen(console, story) if console.is_terminal else nullcontext():
+        while not story.over and time.monotonic() < deadline:
+            time.sleep(0.25)
+            if not console.is_terminal:
+                _tell(story, told)
+    if not console.is_terminal:
+        _tell(story, told)
+
+
+def _tell(story: Story, told: set[str]) -> None:
+    lines = {name: line_of(report) for name, report in sorted(story.watch.reports.copy().items())}
+    lines |= {d.decision_id: f"{d.stage.value}: {d.reason}" for d in list(story.watch.decisions)}
+    lines |= {text: f"Slack: {text}" for text in story.stack.slack.texts}
+    for name, line in lines.items():
+        if name not in told:
+            print(line, flush=True)
+    told |= lines.keys()
+
+
+def _interrupt(number: int, _: FrameType | None) -> None:
+    """End as Ctrl-C does: every `with` block cleans up after itself."""
+    sys.exit(128 + number)

@@ -1,0 +1,81 @@
+"""`monitor reports` and `monitor decisions`: what was measured, and what was decided."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from monitor.bootstrap import open_store
+from monitor.cli.options import as_json, print_json, settings_option
+from monitor.reports import Report
+from monitor.settings import Settings
+
+
+@click.command()
+@click.option("--model", metavar="M")
+@click.option("--version", metavar="V")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
+@settings_option
+@as_json
+def reports(
+    model: str | None, version: str | None, limit: int, settings: Settings, *, as_json: bool
+) -> None:
+    """Show the newest windows' reports, oldest first."""
+    store = open_store(settings)
+    found = store.reports(model, version, limit=limit)
+    if as_json:
+        print_json(found)
+        return
+    table = Table("window ends (UTC)", "model", "events", "severity", "largest gap", "breaches")
+    for report in found:
+        table.add_row(
+            _instant(report.window.end),
+            escape(f"{report.model}/{report.version}"),
+            f"{report.n:,}",
+            report.severity.value,
+            _largest_gap(report),
+            escape(", ".join(breach.rule for breach in report.breaches) or "-"),
+        )
+    Console().print(table)
+
+
+@click.command()
+@click.option("--model", metavar="M")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
+@settings_option
+@as_json
+def decisions(model: str | None, limit: int, settings: Settings, *, as_json: bool) -> None:
+    """Show the newest decisions, oldest first."""
+    found = open_store(settings).decisions(model, limit=limit)
+    if as_json:
+        print_json(found)
+        return
+    table = Table("at (UTC)", "model", "from", "to", "action", "stage", "who", "why")
+    for decision in found:
+        table.add_row(
+            _instant(decision.at),
+            escape(decision.model),
+            escape(decision.from_version),
+            escape(decision.to_version or "-"),
+            decision.action.value,
+            decision.stage.value,
+            escape(decision.actor),
+            escape(decision.reason),
+        )
+    Console().print(table)
+
+
+def _instant(seconds: float) -> str:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _largest_gap(report: Report) -> str:
+    gaps = [m for m in report.fairness if m.metric == "demographic_parity_difference" and m.value]
+    if not gaps:
+        return "-"
+    worst = max(gaps, key=lambda measure: measure.value or 0.0)
+    return escape(f"{worst.value:.3f} {' & '.join(worst.attributes)}")

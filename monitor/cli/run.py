@@ -1,0 +1,66 @@
+"""`monitor run`: the monitor itself."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+import structlog
+
+from monitor.cli.options import SETTINGS_FILE, settings_option
+from monitor.errors import KafkaError, RegistryUnavailable, StoreError
+from monitor.settings import Settings
+from monitor.supervise import FAILED, follow_parent, supervise
+
+
+@click.command()
+@click.option(
+    "--role",
+    type=click.Choice(["act", "all", "stream"]),
+    default="all",
+    show_default=True,
+    help="stream counts and judges; act rolls back, tells, and fills the store.",
+)
+@click.option("--once", is_flag=True, help="Do not start it again when it fails.")
+@settings_option
+@click.pass_context
+def run(context: click.Context, role: str, settings: Settings, *, once: bool) -> None:
+    """Count predictions, judge windows, act on verdicts; until SIGTERM or Ctrl-C.
+
+    A worker that fails is started again, with growing pauses. Start several to share the load.
+    """
+    log_as_json()
+    if once:
+        follow_parent(os.environ)
+        context.exit(_work(settings, role))
+    command = [sys.executable, "-m", "monitor", "run", "--once", "--role", role]
+    file = context.meta.get(SETTINGS_FILE)
+    if file is not None:
+        command += ["--settings", str(file)]
+    context.exit(supervise(command, environment=os.environ))
+
+
+def _work(settings: Settings, role: str) -> int:
+    """Work; what may be cured by waiting ends with a status that has the parent try again."""
+    from monitor.work import work  # Faust, MLflow and pandas: the parent lives without them
+
+    try:
+        return work(settings, role)
+    except (KafkaError, RegistryUnavailable, StoreError) as error:
+        click.echo(f"monitor: {error}", err=True)
+        return FAILED
+
+
+def log_as_json() -> None:
+    """Let this process write its log to stderr, a JSON object a line."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+    )

@@ -1,0 +1,1 @@
+"""At the desk: the same measures and verdicts for files, without Kafka."""

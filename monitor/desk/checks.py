@@ -1,0 +1,145 @@
+"""Whether the parts of a deployment are there, and fit each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import ConfigResource
+from confluent_kafka.admin._resource import ResourceType
+from msgspec import Struct
+
+from monitor.bootstrap import load_policy, open_registry, open_store
+from monitor.errors import MonitorError
+from monitor.settings import Settings
+
+#: A question that costs the registry nothing.
+_NO_MODEL = "monitor-doctor"
+
+#: Seconds that a server may take to answer.
+_PATIENCE = 5.0
+
+
+class Check(Struct, frozen=True):
+    """One thing looked at: `result` is ok, warn or fail; `fix` says what to do."""
+
+    name: str
+    result: Literal["ok", "warn", "fail"]
+    sentence: str
+    fix: str = ""
+
+
+def examine(settings: Settings) -> list[Check]:
+    """Look at every part, and let none that fails keep the others from being looked at."""
+    return [
+        *_kafka(settings),
+        _registry(settings),
+        _store(settings),
+        _policy(settings),
+        _notices(settings),
+    ]
+
+
+def _kafka(settings: Settings) -> Iterator[Check]:
+    where = settings.kafka.bootstrap
+    try:
+        admin = AdminClient({**settings.kafka.confluent(), "log_level": 0})
+        metadata = admin.list_topics(timeout=_PATIENCE)
+    except KafkaException as error:
+        reason = error.args[0].str()
+        yield Check(
+            "kafka",
+            "fail",
+            f"no broker answers at {where}: {reason}",
+            "Check MONITOR_KAFKA__BOOTSTRAP, the security settings, and that the broker runs.",
+        )
+        return
+    yield Check("kafka", "ok", f"{len(metadata.brokers)} broker(s) at {where}")
+    names = settings.topics.names()
+    missing = [
+        name for what, name in names.items() if what != "labels" and name not in metadata.topics
+    ]
+    if missing:
+        yield Check(
+            "topics",
+            "warn",
+            f"not there yet: {', '.join(missing)}",
+            "`monitor run` makes them, if it may; else make them as docs/deploy.md says.",
+        )
+        return
+    counts = {
+        what: len(metadata.topics[names[what]].partitions) for what in ("predictions", "state")
+    }
+    if counts["predictions"] != counts["state"]:
+        yield Check(
+            "topics",
+            "fail",
+            f"{names['predictions']} has {counts['predictions']} partitions, {names['state']} has {counts['state']}",
+            "Partition n of the state belongs to partition n of the predictions: give both the same count.",
+        )
+    else:
+        yield Check("topics", "ok", f"all there; {counts['predictions']} source partitions")
+    yield _arrival(admin, names["predictions"])
+
+
+def _arrival(admin: AdminClient, topic: str) -> Check:
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    try:
+        config = admin.describe_configs([resource])[resource].result(timeout=_PATIENCE)
+    except KafkaException as error:
+        return Check("arrival time", "warn", f"cannot be read: {error.args[0].str()}")
+    kind = config["message.timestamp.type"].value
+    if kind == "LogAppendTime":
+        return Check("arrival time", "ok", "is the broker's")
+    return Check(
+        "arrival time",
+        "warn",
+        f"of {topic} is the producers' clocks ({kind})",
+        f"Set message.timestamp.type=LogAppendTime on {topic}: then a replay decides as the first run did.",
+    )
+
+
+def _registry(settings: Settings) -> Check:
+    try:
+        open_registry(settings).versions(_NO_MODEL)
+    except MonitorError as error:
+        return Check("registry", "fail", error.what, error.fix or "Check MONITOR_REGISTRY__URI.")
+    return Check("registry", "ok", f"MLflow answers at {settings.registry.uri}")
+
+
+def _store(settings: Settings) -> Check:
+    try:
+        open_store(settings).health()
+    except MonitorError as error:
+        return Check("store", "fail", error.what, error.fix or "Check MONITOR_STORE__*.")
+    return Check("store", "ok", f"{settings.store.kind} answers")
+
+
+def _policy(settings: Settings) -> Check:
+    try:
+        policy = load_policy(settings)
+    except MonitorError as error:
+        return Check("policy", "fail", str(error), "See `monitor policy validate FILE`.")
+    named = ", ".join(sorted(policy.models)) or "none by name; the defaults hold for all"
+    return Check("policy", "ok", f"valid, sha256 {policy.sha256[:12]}; models: {named}")
+
+
+def _notices(settings: Settings) -> Check:
+    ways = [
+        name
+        for name, secret in (
+            ("Slack", settings.notify.slack_webhook),
+            ("PagerDuty", settings.notify.pagerduty_key),
+        )
+        if secret is not None
+    ]
+    if ways:
+        return Check("notices", "ok", f"go to {' and '.join(ways)}")
+    return Check(
+        "notices",
+        "warn",
+        "nobody is told of a rollback",
+        "Set MONITOR_NOTIFY__SLACK_WEBHOOK or MONITOR_NOTIFY__PAGERDUTY_KEY, or their _FILE.",
+    )

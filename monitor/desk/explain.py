@@ -1,0 +1,130 @@
+"""The whole story of one decision: the row of the log, and what was measured and decided around it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from monitor.errors import InputError, RegistryError
+from monitor.events import ModelVersion
+from monitor.predictionlog.query import Query
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from monitor.policy.model import Policy
+    from monitor.predictionlog.log import PredictionLog
+    from monitor.registry.mlflow_registry import Registry
+    from monitor.reports import Decision, Report
+    from monitor.stores.protocol import ReportStore
+
+#: Most reports and decisions looked at.
+_MANY = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One decision and what is known about it.
+
+    Attributes
+    ----------
+    prediction
+        The row of the log.
+    reports
+        Of the windows that the prediction fell in.
+    decisions
+        Steps of decisions whose verdict looked at one of these windows.
+    registry
+        What the model registry says of the version today; or why it says nothing.
+    """
+
+    prediction: Mapping[str, Any]
+    reports: list[Report] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    registry: Mapping[str, Any] = field(default_factory=dict)
+
+
+def explain(
+    prediction_id: str,
+    log: PredictionLog,
+    store: ReportStore,
+    registry: Registry,
+    policy: Policy,
+    *,
+    model: str | None = None,
+    protected: bool = False,
+) -> Explanation:
+    """Gather the story of one prediction.
+
+    Parameters
+    ----------
+    model
+        Where several models' predictions bear this id.
+    protected
+        With the person's protected attributes; needs the master key.
+
+    Raises
+    ------
+    InputError
+        If there is no such prediction, or it is not the only one.
+    SettingsError, StoreError
+        If the log or the store cannot be read.
+    """
+    row = _row(prediction_id, log, model, protected=protected)
+    subject, time = ModelVersion(row["model"], row["version"]), row["event_time"].timestamp()
+    longest = policy.of(subject.model).windows.max_length
+    reports = [
+        report
+        for report in store.reports(*subject, since=time, until=time + 2 * longest, limit=_MANY)
+        if report.window.start <= time < report.window.end
+    ]
+    decisions = [
+        decision
+        for decision in store.decisions(subject.model, since=time, limit=_MANY)
+        if _looked_at(decision, subject, time)
+    ]
+    return Explanation(row, reports, decisions, _registered(registry, subject, policy))
+
+
+def _row(
+    prediction_id: str, log: PredictionLog, model: str | None, *, protected: bool
+) -> dict[str, Any]:
+    query = Query(model=model, prediction_id=prediction_id, limit=2)
+    rows: list[dict[str, Any]] = log.ask(query, protected=protected).to_pylist()
+    if not rows:
+        raise InputError(
+            "the prediction log has no such prediction",
+            where=prediction_id,
+            fix="It may not be archived yet, or its time is over.",
+        )
+    if len(rows) > 1:
+        raise InputError(
+            "several predictions bear this id",
+            where=prediction_id,
+            fix="Name the model, or ask `monitor log query --prediction-id`.",
+        )
+    nested = {n: json.loads(rows[0][n]) for n in ("features", "groups") if rows[0].get(n)}
+    return rows[0] | nested
+
+
+def _looked_at(decision: Decision, subject: ModelVersion, time: float) -> bool:
+    verdict = decision.verdict
+    if verdict is None or verdict.subject != subject:
+        return False
+    return any(w.start <= time < w.end for w in (*verdict.windows, verdict.window))
+
+
+def _registered(registry: Registry, subject: ModelVersion, policy: Policy) -> dict[str, Any]:
+    try:
+        versions = registry.versions(subject.model)
+        found = next((v for v in versions if v.subject == subject), None)
+        alias = policy.of(subject.model).alias
+        return {
+            "registered": found is not None,
+            "tags": {} if found is None else dict(found.tags),
+            "alias": alias,
+            "alias_names": registry.alias(subject.model, alias) if versions else None,
+        }
+    except RegistryError as error:
+        return {"unknown": str(error)}
