@@ -1,0 +1,1 @@
+"""The story that `make demo` tells: a served model turns unfair, and the monitor undoes it."""

@@ -1,0 +1,120 @@
+"""The servers of the demo: Kafka, MLflow, the served model and the monitor, each a process of its own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from monitor.demo.slack import SlackReceiver
+from monitor.errors import MonitorError
+from monitor.servers import KafkaServer, MlflowServer, Process, free_ports
+from monitor.settings import Settings, load_settings
+
+MODEL = "census"
+GROUPS = "SEX,race"
+
+#: Partitions of the demo's topics: both versions of the model may share one.
+_PARTITIONS = "2"
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Where everything is.
+
+    Attributes
+    ----------
+    environment
+        The MONITOR_* variables that every process of the stack is given.
+    """
+
+    settings: Settings
+    environment: dict[str, str]
+    slack: SlackReceiver
+    folder: Path
+    _exit: ExitStack
+
+    def serve(self) -> str:
+        """Serve the champion over HTTP; return its address."""
+        (port,) = free_ports(1)
+        url = f"http://127.0.0.1:{port}"
+        words = {
+            "--model": MODEL,
+            "--groups": GROUPS,
+            "--tracking-uri": self.settings.registry.uri,
+            "--bootstrap": self.settings.kafka.bootstrap,
+            "--port": str(port),
+            "--refresh-seconds": "1",
+            "--spool-directory": str(self.folder / "spool"),
+        }
+        command = [
+            sys.executable,
+            _example("serve.py"),
+            *(w for pair in words.items() for w in pair),
+        ]
+        self._run("the model server", command, lambda: _answers(f"{url}/health"))
+        return url
+
+    def watch(self) -> None:
+        """Start the monitor, as `monitor run` does anywhere."""
+        command = [sys.executable, "-m", "monitor", "run"]
+        self._run("the monitor", command, lambda: True)
+
+    def _run(self, name: str, command: list[str], ready: Callable[[], bool]) -> None:
+        log = self.folder / f"{name.rsplit(maxsplit=1)[-1]}.log"
+        process = Process(name, command, log=log, env=self.environment)
+        self._exit.enter_context(process)
+        process.wait_until(ready, seconds=60)
+
+
+@contextmanager
+def start_stack(folder: Path, say: Say) -> Iterator[Stack]:
+    """Start Kafka and MLflow on free ports; everything ends with the block.
+
+    Parameters
+    ----------
+    folder
+        Where data and logs go.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        slack = stack.enter_context(SlackReceiver())
+        say("Starting Apache Kafka (a real broker, from two wheels)")
+        kafka = stack.enter_context(KafkaServer(say=say))
+        say("Starting MLflow (a real server, on SQLite)")
+        mlflow = stack.enter_context(MlflowServer())
+        environment = {
+            "MONITOR_KAFKA__BOOTSTRAP": kafka.bootstrap,
+            "MONITOR_REGISTRY__URI": mlflow.uri,
+            "MONITOR_STREAM__PARTITIONS": _PARTITIONS,
+            "MONITOR_STREAM__SNAPSHOT_SECONDS": "1",
+            "MONITOR_STORE__PATH": str(folder / "monitor.db"),
+            "MONITOR_AUDIT__PATH": str(folder / "audit.jsonl"),
+            "MONITOR_POLICY__PATH": str(Path(__file__).with_name("policy.yaml")),
+            "MONITOR_NOTIFY__SLACK_WEBHOOK": slack.url,
+            "MONITOR_NOTIFY__OUTBOX": str(folder / "notices.db"),
+            "MLFLOW_TRACKING_URI": mlflow.uri,
+            "OMP_NUM_THREADS": "1",
+        }
+        settings = load_settings(environment)
+        yield Stack(settings, environment, slack, folder, stack)
+
+
+def _example(name: str) -> str:
+    path = Path(__file__).parents[2] / "examples" / name
+    if not path.is_file():
+        raise MonitorError("the example is not there", where=str(path), fix="Run it from a clone.")
+    return str(path)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2).is_success
+    except httpx.HTTPError:
+        return False
