@@ -1,0 +1,1 @@
+"""What people see in Grafana, as code: ``make dashboards`` writes the files that Grafana reads."""
