@@ -1,0 +1,32 @@
+"""``python -m benchmarks NAME [--json] [--quick]``."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+
+from benchmarks.figures import show
+
+#: Each module has ``main(*, quick: bool) -> list[Figure]``; its docstring says what it measures.
+BENCHMARKS = {
+    "archive": "benchmarks.archive",
+    "detection": "benchmarks.detection",
+    "false_alarms": "benchmarks.false_alarms",
+    "service": "benchmarks.service",
+    "throughput": "benchmarks.throughput",
+}
+
+
+def main() -> None:
+    """Run one benchmark and print its figures."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("name", choices=sorted(BENCHMARKS))
+    parser.add_argument("--json", action="store_true", help="print a list of figures")
+    parser.add_argument("--quick", action="store_true", help="less data, for a first look")
+    chosen = parser.parse_args()
+    figures = import_module(BENCHMARKS[chosen.name]).main(quick=chosen.quick)
+    show(figures, as_json=chosen.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,259 @@
+"""How many events a second one worker takes from a real Kafka broker to the reports of closed windows.
+
+Windows of 50,000 events. The topic is filled first; then `monitor run --role stream` starts, and the time between its first and its last report
+is taken: fetching, decoding, folding, judging with fairlearn, and the transactions are all in it. Beside it, in the
+same run on the same topic, a stock Faust agent that does nothing.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+import msgspec
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from confluent_kafka import Consumer, Producer
+
+from benchmarks.figures import Figure, figure
+from monitor.baselines import encode_baseline
+from monitor.bootstrap import load_policy, make_topics, open_registry
+from monitor.desk.baseline import make_baseline
+from monitor.desk.tables import Roles
+from monitor.events import ARROW_CONTENT, JSON_CONTENT, ModelVersion, cloud_event_headers
+from monitor.reports import Report
+from monitor.servers import KafkaServer, Process
+from monitor.settings import Settings, load_settings
+from monitor.testing import until
+
+ROLES = Roles("prediction", "score", None, ("sex", "race"))
+SUBJECT = ModelVersion("credit", "1")
+WINDOW = 60.0
+PER_WINDOW = 50_000
+START = 1_767_225_600.0
+
+#: Events in one Arrow message.
+_ARROW_ROWS = 10_000
+
+_POLICY = """
+defaults:
+  windows: {length: 60s, grace: 1s, allowed_lateness: 60s, min_events: 200, max_length: 10m}
+"""
+
+
+def main(*, quick: bool) -> list[Figure]:
+    """Measure the JSON road, the Arrow road, and stock Faust."""
+    frame = _people(20_000)
+    windows = 4 if quick else 10
+    with KafkaServer() as kafka:
+        json_rate, size = _measure(kafka, frame, "json", windows)
+        arrow_rate, _ = _measure(kafka, frame, "arrow", 5 * windows)
+        stock = _stock_faust(kafka, "json-predictions", 20_000 if quick else 60_000)
+    return [
+        figure("event_json_bytes", size, "bytes"),
+        figure("service_json", json_rate, "events/s", 150_000),
+        figure("service_arrow", arrow_rate, "events/s", 1_000_000),
+        figure("stock_faust_no_op", stock, "events/s"),
+        figure("service_json_over_stock_faust", json_rate / stock, "times", 10),
+    ]
+
+
+def _measure(
+    kafka: KafkaServer, frame: pd.DataFrame, road: str, windows: int
+) -> tuple[float, float]:
+    with tempfile.TemporaryDirectory() as directory:
+        environment = _environment(kafka, Path(directory), f"{road}-")
+        settings = load_settings(environment)
+        make_topics(settings)
+        _register(settings, frame)
+        make = _arrow_messages if road == "arrow" else _json_messages
+        size = _fill(settings, make(frame, windows * PER_WINDOW), road)
+        log = Path(directory) / "worker.log"
+        command = [sys.executable, "-m", "monitor", "run", "--once", "--role", "stream"]
+        with Process("the worker", command, log=log, env={**os.environ, **environment}):
+            # The last window stays open: nothing comes after it.
+            reports = _reports(settings, windows - 1)
+    times = [at for at, _ in reports]
+    events = sum(report.n for _, report in reports[1:])
+    return events / (times[-1] - times[0]), size
+
+
+def _environment(kafka: KafkaServer, folder: Path, prefix: str) -> dict[str, str]:
+    policy = folder / "policy.yaml"
+    policy.write_text(_POLICY)
+    return {
+        "MONITOR_KAFKA__BOOTSTRAP": kafka.bootstrap,
+        "MONITOR_TOPICS__PREFIX": prefix,
+        "MONITOR_STREAM__PARTITIONS": "1",
+        "MONITOR_STREAM__APP": f"{prefix}benchmark",
+        "MONITOR_REGISTRY__URI": f"sqlite:///{folder / 'mlflow.db'}",
+        "MONITOR_POLICY__PATH": str(policy),
+    }
+
+
+def _register(settings: Settings, frame: pd.DataFrame) -> None:
+    registry = open_registry(settings)
+    client = mlflow.MlflowClient()
+    folder = settings.policy.path.parent / "artifacts"
+    experiment = client.create_experiment("benchmark", artifact_location=folder.as_uri())
+    run = client.create_run(experiment)
+    client.create_registered_model(SUBJECT.model)
+    client.create_model_version(SUBJECT.model, folder.as_uri(), run.info.run_id)
+    policy = load_policy(settings).of(SUBJECT.model)
+    baseline = make_baseline(frame, ROLES, SUBJECT, policy, created_at="")
+    registry.publish_baseline(SUBJECT, encode_baseline(baseline))
+
+
+def _fill(settings: Settings, messages: Iterator[bytes], road: str) -> float:
+    """Publish the messages; return their mean size in bytes."""
+    content = ARROW_CONTENT if road == "arrow" else JSON_CONTENT
+    topic = settings.topics.names()["predictions"]
+    producer = Producer(
+        settings.kafka.confluent()
+        | {"linger.ms": 50, "queue.buffering.max.kbytes": 1 << 20, "message.max.bytes": 4 << 20}
+    )
+    now = dt.datetime.now(dt.UTC)
+    total = count = 0
+    for number, value in enumerate(messages):
+        headers = [
+            *cloud_event_headers("e", now, "/benchmark", content_type=content),
+            ("producer_id", b"benchmark"),
+            ("sequence", str(number).encode()),
+        ]
+        while True:
+            try:
+                producer.produce(topic, value, SUBJECT.key, headers=headers)
+                break
+            except BufferError:
+                producer.poll(0.1)
+        total, count = total + len(value), count + 1
+        if number % 1000 == 0:
+            producer.poll(0)
+    producer.flush(120)
+    return total / count
+
+
+def _reports(settings: Settings, wanted: int) -> list[tuple[float, Report]]:
+    """Return the reports, each with the time at which it was written."""
+    consumer = Consumer(
+        settings.kafka.confluent()
+        | {
+            "group.id": f"benchmark-{time.time()}",
+            "isolation.level": "read_committed",
+            "auto.offset.reset": "earliest",
+        }
+    )
+    consumer.subscribe([settings.topics.names()["reports"]])
+    found: list[tuple[float, Report]] = []
+
+    def enough() -> bool:
+        message = consumer.poll(0.5)
+        body = None if message is None or message.error() else message.value()
+        if message is not None and body is not None:
+            found.append((message.timestamp()[1] / 1000, msgspec.json.decode(body, type=Report)))
+        return len(found) >= wanted
+
+    until(enough, deadline=300, what="the reports")
+    consumer.close()
+    return sorted(found, key=lambda item: item[1].window)
+
+
+def _stock_faust(kafka: KafkaServer, topic: str, wanted: int) -> float:
+    script = Path(__file__).with_name("stock_faust.py")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-W",
+            "ignore",
+            str(script),
+            kafka.bootstrap,
+            topic,
+            str(wanted),
+            "worker",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    return float(done.stdout.rpartition("rate ")[2])
+
+
+def _people(n: int) -> pd.DataFrame:
+    draw = np.random.default_rng(1)
+    columns = {f"f{i:02}": draw.normal(0, 1 + i, n) for i in range(19)}
+    score = draw.random(n).round(4)
+    return pd.DataFrame(
+        {
+            **columns,
+            "region": draw.choice(["north", "south", "east", "west"], n),
+            "score": score,
+            "prediction": (score > 0.5).astype(int),
+            "sex": draw.choice(["F", "M"], n),
+            "race": draw.choice(list("ABCDEF"), n),
+        }
+    )
+
+
+def _features(frame: pd.DataFrame) -> list[str]:
+    return [name for name in frame.columns if name not in ROLES.named]
+
+
+def _instant(event: int) -> str:
+    return dt.datetime.fromtimestamp(START + event * WINDOW / PER_WINDOW, dt.UTC).isoformat(
+        timespec="milliseconds"
+    )
+
+
+def _json_messages(frame: pd.DataFrame, n: int) -> Iterator[bytes]:
+    """Yield events whose bodies recur, each with an id and a time of its own."""
+    features = _features(frame)
+    bodies = [
+        msgspec.json.encode(
+            {
+                "model_name": SUBJECT.model,
+                "model_version": SUBJECT.version,
+                "features": {name: row[name] for name in features},
+                "prediction": row["prediction"],
+                "score": row["score"],
+                "groups": {"sex": row["sex"], "race": row["race"]},
+            }
+        )[1:]
+        for row in frame.to_dict("records")
+    ]
+    for event in range(n):
+        head = f'{{"event_id":"e-{event:024}","prediction_id":"p-{event}","event_time":"{_instant(event)}",'
+        yield head.encode() + bodies[event % len(bodies)]
+
+
+def _arrow_messages(frame: pd.DataFrame, n: int) -> Iterator[bytes]:
+    """Yield Arrow streams of many events, as `PredictionPublisher.publish_batch` makes them."""
+    features = _features(frame)
+    rows = frame.iloc[:_ARROW_ROWS]
+    columns = {f"features.{name}": pa.array(rows[name].to_numpy()) for name in features[:-1]}
+    columns["features.region"] = pa.array(rows["region"].tolist()).dictionary_encode()
+    columns |= {
+        f"groups.{name}": pa.array(rows[name].tolist()).dictionary_encode() for name in ROLES.groups
+    }
+    columns["prediction"] = pa.array(rows["prediction"].to_numpy())
+    columns["score"] = pa.array(rows["score"].to_numpy())
+    ids = pa.array([f"e-{i:024}" for i in range(_ARROW_ROWS)])
+    columns |= {"event_id": ids, "prediction_id": ids}
+    for name, value in (("model_name", SUBJECT.model), ("model_version", SUBJECT.version)):
+        columns[name] = pa.array([value] * _ARROW_ROWS).dictionary_encode()
+    step = WINDOW / PER_WINDOW
+    for first in range(0, n, _ARROW_ROWS):
+        micros = ((START + (first + np.arange(_ARROW_ROWS)) * step) * 1e6).astype("int64")
+        table = pa.table(columns | {"event_time": pa.array(micros, pa.timestamp("us", "UTC"))})
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        yield sink.getvalue().to_pybytes()
