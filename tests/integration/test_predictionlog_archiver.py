@@ -1,0 +1,232 @@
+"""The archiver on a real broker: killed, frozen, and told to stop under load."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Producer
+
+from monitor.errors import StoreError
+from monitor.events import PRODUCER_HEADER, cloud_event_headers, encode
+from monitor.predictionlog.archiver import Archiver, BatchSize
+from monitor.predictionlog.keys import KeyRing
+from monitor.predictionlog.log import PredictionLog
+from monitor.predictionlog.query import Query
+from monitor.predictionlog.rows import Rows
+from monitor.predictionlog.table import PredictionTable
+from tests.archive import event, master_key
+
+pytestmark = pytest.mark.kafka
+
+PARTITIONS = 2
+EVENTS = 30_000
+NOW = dt.datetime.now(dt.UTC)
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    pause, deadline = threading.Event(), time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        pause.wait(0.05)
+
+
+def produce(bootstrap: str, topic: str, indices: range, **said) -> None:
+    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 20})
+    for index in indices:
+        one = event(index, event_time=NOW, **said)
+        headers = cloud_event_headers(one.event_id, one.event_time, "/test")
+        producer.produce(
+            topic, encode(one), one.version.key, partition=index % PARTITIONS, headers=headers
+        )
+        producer.poll(0)
+    assert producer.flush(30) == 0
+
+
+class Processes:
+    """`monitor archive`, as many as are asked for, on one log."""
+
+    def __init__(self, bootstrap: str, topic: str, directory: Path) -> None:
+        self.directory = directory
+        self.environment = {
+            **os.environ,
+            "MONITOR_KAFKA__BOOTSTRAP": bootstrap,
+            "MONITOR_TOPICS__PREDICTIONS": topic,
+            "MONITOR_STREAM__APP": topic,
+            "MONITOR_STREAM__SESSION_SECONDS": "6",
+            "MONITOR_LOG__PATH": str(directory / "log"),
+            "MONITOR_LOG__MASTER_KEY": base64.b64encode(os.urandom(32)).decode(),
+            "MONITOR_LOG__BATCH_SECONDS": "0.3",
+            "MONITOR_LOG__BATCH_ROWS": "2000",
+        }
+        self.running: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> subprocess.Popen[bytes]:
+        with (self.directory / "archiver.log").open("ab") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "monitor", "archive"],
+                env=self.environment,
+                cwd=self.directory,
+                stderr=out,
+            )
+        self.running.append(process)
+        return process
+
+    def end(self) -> None:
+        for process in self.running:
+            if process.poll() is None:
+                process.kill()
+                process.wait(10)
+
+    @property
+    def said(self) -> str:
+        return (self.directory / "archiver.log").read_text()
+
+
+@pytest.fixture
+def place(kafka, topics):
+    config = {"message.timestamp.type": "LogAppendTime"}
+    return kafka.bootstrap, topics("predictions", partitions=PARTITIONS, config=config)
+
+
+def rows_in(table: PredictionTable) -> int:
+    return sum(rows for _, _, rows in table.partitions())
+
+
+def test_killed_and_frozen_under_load_the_log_holds_each_event_once(place, tmp_path):
+    bootstrap, topic = place
+    processes = Processes(bootstrap, topic, tmp_path)
+    table = PredictionTable(str(tmp_path / "log"))
+    feed = threading.Thread(target=produce, args=(bootstrap, topic, range(EVENTS)))
+    try:
+        first = processes.start()
+        feed.start()
+        wait_for(lambda: rows_in(table) > 0)
+        first.kill()  # within a batch, or within a commit
+        second = processes.start()
+        at_kill = rows_in(table)
+        wait_for(lambda: rows_in(table) > at_kill)
+        os.kill(second.pid, signal.SIGSTOP)
+        third = processes.start()
+        feed.join(60)
+        wait_for(lambda: rows_in(table) >= EVENTS)
+        os.kill(second.pid, signal.SIGCONT)  # it holds a batch that the third has written
+        produce(bootstrap, topic, range(EVENTS, EVENTS + 1000))
+        wait_for(lambda: rows_in(table) >= EVENTS + 1000)
+        for process in (second, third):
+            process.terminate()
+        assert [process.wait(30) for process in (second, third)] == [0, 0], processes.said
+    finally:
+        processes.end()
+    dataset = table.dataset()
+    assert dataset is not None
+    rows = dataset.to_table(columns=["event_id", "kafka_partition", "kafka_offset"])
+    assert rows.num_rows == EVENTS + 1000
+    assert set(rows["event_id"].to_pylist()) == {f"event-{i}" for i in range(EVENTS + 1000)}
+    assert table.positions([f"{topic}-0", f"{topic}-1"]) == {
+        f"{topic}-0": (EVENTS + 1000) // 2 - 1,
+        f"{topic}-1": (EVENTS + 1000) // 2 - 1,
+    }
+
+
+@contextmanager
+def running(archiver: Archiver) -> Iterator[None]:
+    stop = threading.Event()
+    thread = threading.Thread(target=archiver.run, args=(stop,))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+class ReluctantTable(PredictionTable):
+    """A table whose disk is full until it is given room."""
+
+    full = True
+    refusals = 0
+
+    def append(self, rows, reached, held):
+        if self.full:
+            self.refusals += 1
+            raise StoreError("no space left on device")
+        super().append(rows, reached, held)
+
+
+def archiver_of(place, table: PredictionTable, tmp_path: Path) -> Archiver:
+    bootstrap, topic = place
+    return Archiver(
+        table,
+        Rows(KeyRing(tmp_path / "keys", master_key())),
+        {"bootstrap.servers": bootstrap},
+        app=topic,
+        topic=topic,
+        size=BatchSize(rows=500, seconds=0.2),
+    )
+
+
+def test_a_full_disk_is_lag_and_nothing_else(place, tmp_path):
+    table = ReluctantTable(str(tmp_path / "log"))
+    archiver = archiver_of(place, table, tmp_path)
+    produce(*place, range(1000))
+    with running(archiver):
+        wait_for(lambda: table.refusals >= 2)
+        produce(*place, range(1000, 1100))
+        table.full = False
+        wait_for(lambda: archiver.counts.rows == 1100)
+    assert rows_in(PredictionTable(table.uri)) == 1100
+
+
+def test_bad_messages_are_passed_over_and_counted_and_copies_are_left_out(place, tmp_path):
+    bootstrap, topic = place
+    producer = Producer({"bootstrap.servers": bootstrap})
+    for value in (b"{", b"\xff", None):
+        producer.produce(topic, value, partition=0)
+    one = event(1, event_time=NOW)
+    headers = [*cloud_event_headers(one.event_id, NOW, "/test"), (PRODUCER_HEADER, b"a")]
+    for more in ([], [("monitor_forwarded", b"1")]):
+        producer.produce(
+            topic, encode(one), one.version.key, headers=[*headers, *more], partition=1
+        )
+    assert producer.flush(30) == 0
+    table = PredictionTable(str(tmp_path / "log"))
+    archiver = archiver_of(place, table, tmp_path)
+    with running(archiver):
+        wait_for(lambda: archiver.counts.unreadable == 3 and archiver.counts.rows == 1)
+        wait_for(lambda: archiver.counts.forwarded == 1)
+    log = PredictionLog(table, None, lambda *_: None, actor="tester", now=time.time)
+    assert log.ask(Query())["event_id"].to_pylist() == ["event-1"]
+
+
+def test_an_erasure_beside_the_archiver_loses_no_row_of_others(place, tmp_path):
+    table = PredictionTable(str(tmp_path / "log"))
+    archiver = archiver_of(place, table, tmp_path)
+    produce(*place, range(2000))
+    from monitor.policy.model import Policy
+
+    with running(archiver):
+        wait_for(lambda: archiver.counts.rows == 2000)
+        feed = threading.Thread(
+            target=produce, args=(*place, range(2000, 8000)), kwargs={"subject": "x"}
+        )
+        feed.start()
+        other = PredictionTable(table.uri)
+        log = PredictionLog(
+            other, archiver._rows._keys, lambda *_: None, actor="tester", now=time.time
+        )
+        assert log.erase("person-3", Policy()).rows == 200
+        feed.join(60)
+        wait_for(lambda: archiver.counts.rows == 8000)
+    assert rows_in(PredictionTable(table.uri)) == 7800

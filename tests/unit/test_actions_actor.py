@@ -1,0 +1,363 @@
+"""What an actor does with verdicts, on parts in memory."""
+
+from __future__ import annotations
+
+import pytest
+
+from monitor.actions.actor import CONFIRM_WITHIN, Actor
+from monitor.actions.by_hand import rollback_by_hand
+from monitor.actions.rollback import OLDEST_VERDICT
+from monitor.errors import ActionRefused, NoticeError, VersionNotFound
+from monitor.registry.versions import (
+    BAD,
+    RESTORED_FROM_TAG,
+    RESTORED_ID_TAG,
+    ROLLED_BACK_AT_TAG,
+    ROLLED_BACK_ID_TAG,
+    ROLLED_BACK_WHY_TAG,
+    STATE_TAG,
+)
+from monitor.reports import Action, Severity, Stage
+from tests.acting import MODEL, Crash, World, verdict
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+@pytest.fixture
+def actor(world):
+    return Actor(world.means)
+
+
+def test_the_alias_goes_back_to_the_latest_earlier_version_with_a_clean_record(world, actor):
+    assert actor.consider(verdict())
+    assert world.registry.aliases["champion"] == "2"
+    assert world.log.stages == [Stage.INTENT, Stage.DONE]
+    assert world.notices.kinds == ["rolled_back"]
+
+
+def test_both_versions_say_afterwards_what_happened_to_them(world, actor):
+    actor.consider(verdict())
+    rollback_id = world.log.decisions[0].rollback_id
+    left, target = world.registry.tags["3"], world.registry.tags["2"]
+    assert left[STATE_TAG] == BAD
+    assert left[ROLLED_BACK_ID_TAG] == target[RESTORED_ID_TAG] == rollback_id
+    assert left[ROLLED_BACK_AT_TAG].startswith("1970-01-12T")
+    assert "the gap is past 0.15" in left[ROLLED_BACK_WHY_TAG]
+    assert target[RESTORED_FROM_TAG] == "3"
+
+
+def test_a_version_without_a_baseline_or_tagged_bad_is_never_gone_back_to():
+    world = World(versions=5)
+    world.registry.baselines = {"1", "2", "3", "5"}
+    world.registry.tags["3"][STATE_TAG] = BAD
+    Actor(world.means).consider(verdict("5"))
+    assert world.registry.aliases["champion"] == "2"
+
+
+def test_without_a_clean_earlier_version_previous_champion_is_taken(world, actor):
+    world.registry.baselines = {"3"}
+    world.registry.aliases["previous_champion"] = "1"
+    actor.consider(verdict())
+    assert world.registry.aliases["champion"] == "1"
+
+
+@pytest.mark.parametrize("previous", [None, "3", "2", "9"])
+def test_where_there_is_no_way_back_a_person_is_asked_for_once(world, actor, previous):
+    world.registry.baselines = {"3"}
+    world.registry.tags["2"][STATE_TAG] = BAD
+    if previous:
+        world.registry.aliases["previous_champion"] = previous
+    for last in range(3, 6):
+        assert actor.consider(verdict(last=last, length=last))
+    assert world.registry.moves == []
+    assert world.log.stages == [Stage.FAILED]
+    (notice,) = world.notices.notices.values()
+    assert "a person is needed" in notice.title
+    assert any(step.startswith("monitor rollback --model credit --to") for step in notice.steps)
+
+
+def test_a_breach_is_acted_on_once_however_long_it_goes_on(world, actor):
+    for last in range(3, 40):
+        length = min(last, 5)  # the engine forgets old windows
+        actor.consider(verdict(last=last, length=length))
+    assert len(world.registry.moves) == 1
+    assert set(world.log.stages[2:]) == {Stage.RECORDED}
+
+
+def test_a_person_who_puts_the_version_back_is_not_overruled_while_the_breach_goes_on(world, actor):
+    actor.consider(verdict(last=3))
+    world.registry.aliases["champion"] = "3"
+    for last in range(4, 40):
+        world.time += 300
+        actor.consider(verdict(last=last, length=3))
+        actor = Actor(world.means)  # nor by the next process
+    assert world.registry.aliases["champion"] == "3"
+
+
+def test_a_new_breach_of_a_version_that_was_put_back_is_acted_on(world, actor):
+    actor.consider(verdict(last=3))
+    world.registry.aliases["champion"] = "3"
+    world.time += 7200
+    actor.consider(verdict(last=30, closed_at=world.time))
+    assert world.registry.aliases["champion"] == "2"
+    assert len(world.registry.moves) == 2
+
+
+def test_another_rule_of_the_same_windows_is_the_same_breach(world, actor):
+    actor.consider(verdict(last=3, length=1, rule="psi[prediction]", severity=Severity.SEVERE))
+    world.registry.aliases["champion"] = "3"
+    world.time += 7200
+    Actor(world.means).consider(verdict(last=3, length=3))
+    assert len(world.registry.moves) == 1
+
+
+def test_a_version_that_the_alias_does_not_name_is_not_rolled_back(world, actor):
+    world.registry.aliases["champion"] = "1"
+    actor.consider(verdict())
+    actor.consider(verdict(last=4, length=4))
+    assert world.registry.moves == []
+    assert world.log.stages == [Stage.RECORDED]
+    assert "champion names version 1, not 3" in world.log.decisions[0].reason
+
+
+def test_a_person_who_moves_the_alias_between_intent_and_move_wins(world, actor):
+    def person(_):
+        world.registry.aliases["champion"] = "1"
+
+    world.log.after = person
+    actor.consider(verdict())
+    world.registry.aliases["champion"] = "3"  # and back
+    actor.consider(verdict(last=4, length=4))
+    assert world.registry.moves == []
+    assert world.log.stages == [Stage.INTENT, Stage.REFUSED]
+    assert "a person moved champion to version 1" in world.log.decisions[1].reason
+
+
+def test_a_person_who_moves_the_alias_just_after_it_was_moved_wins(world, actor):
+    def person(call):
+        if call == "tag":
+            world.registry.aliases["champion"] = "1"
+
+    world.registry.before = person
+    actor.consider(verdict())
+    assert world.registry.aliases["champion"] == "1"
+    assert world.log.stages == [Stage.INTENT, Stage.REFUSED]
+    assert STATE_TAG not in world.registry.tags["3"]
+
+
+def test_a_target_that_turned_bad_meanwhile_is_not_gone_to_and_another_is_taken_next(world, actor):
+    def person(_):
+        world.registry.tags["2"][STATE_TAG] = BAD
+
+    world.log.after = person
+    actor.consider(verdict())
+    assert world.log.stages == [Stage.INTENT, Stage.FAILED]
+    actor.consider(verdict(last=4, length=4))
+    assert world.registry.aliases["champion"] == "1"
+
+
+def test_within_the_cooldown_nothing_is_moved_and_after_it_the_breach_is_acted_on(world):
+    actor = Actor(world.means)
+    actor.consider(verdict("3"))
+    world.time += 60
+    actor.consider(verdict("2", last=4, closed_at=world.time))
+    assert world.registry.aliases["champion"] == "2"
+    assert world.log.decisions[-1].stage is Stage.REFUSED
+    world.time += 3600
+    actor.consider(verdict("2", last=5, length=4, closed_at=world.time))
+    assert world.registry.aliases["champion"] == "1"
+
+
+@pytest.mark.parametrize("where", ["policy", "verdict"])
+def test_a_dry_run_decides_and_tells_and_moves_nothing(where):
+    world = World(dry_run=where == "policy")
+    actor = Actor(world.means)
+    for last in (3, 4):
+        actor.consider(verdict(last=last, length=last, dry_run=where == "verdict"))
+    assert world.registry.moves == []
+    assert world.log.stages == [Stage.RECORDED]
+    (notice,) = world.notices.notices.values()
+    assert notice.title == "Dry run: credit: champion would go back from version 3 to 2"
+
+
+def test_while_the_registry_is_away_the_verdict_waits_and_people_hear_of_it_once(world, actor):
+    world.registry.away = True
+    assert not actor.consider(verdict())
+    assert not actor.consider(verdict())
+    assert world.notices.kinds == ["waiting"]
+    world.registry.away = False
+    assert actor.consider(verdict())
+    assert world.registry.aliases["champion"] == "2"
+
+
+def test_an_outage_after_the_intent_is_waited_out_until_a_person_has_moved_the_alias(world, actor):
+    def away(_):
+        world.registry.away = True
+
+    world.log.after = away
+    assert not actor.consider(verdict())
+    world.log.after = lambda _: None
+    world.registry.away = False
+    world.registry.aliases["champion"] = "1"
+    assert actor.consider(verdict())
+    assert world.log.stages == [Stage.INTENT, Stage.REFUSED]
+
+
+def test_a_verdict_of_days_ago_moves_nothing_and_wakes_nobody(world, actor):
+    world.time += OLDEST_VERDICT + 1
+    actor.consider(verdict())
+    actor.consider(verdict(action=Action.NOTIFY))
+    assert world.registry.moves == []
+    assert world.notices.kinds == []
+    assert world.log.stages == [Stage.RECORDED, Stage.NOTIFIED]
+
+
+@pytest.mark.parametrize(
+    ("action", "stage", "kinds"),
+    [(Action.NOTIFY, Stage.NOTIFIED, ["breach"]), (Action.RECORD, Stage.RECORDED, [])],
+)
+def test_what_asks_for_less_than_a_rollback_is_told_or_recorded_once(
+    world, actor, action, stage, kinds
+):
+    for _ in range(3):
+        actor.consider(verdict(action=action))
+    assert world.log.stages == [stage]
+    assert world.notices.kinds == kinds
+    assert world.registry.moves == []
+
+
+def test_a_rollback_is_confirmed_when_a_later_window_of_its_target_closes(world, actor):
+    actor.consider(verdict(last=3))
+    quiet = {"action": Action.NONE, "rule": None, "streak": 0}
+    actor.consider(verdict("2", last=3, length=1, closed_at=world.time + 9, **quiet))
+    actor.consider(verdict("2", last=4, length=1, closed_at=world.time - 9, **quiet))
+    actor.consider(verdict("3", last=4, length=1, closed_at=world.time + 9, **quiet))
+    assert Stage.CONFIRMED not in world.log.stages
+    for last in (4, 5):
+        actor.consider(verdict("2", last=last, length=1, closed_at=world.time + 9, **quiet))
+    assert world.log.stages == [Stage.INTENT, Stage.DONE, Stage.CONFIRMED]
+    assert world.notices.kinds == ["rolled_back", "confirmed"]
+
+
+def test_a_rollback_that_serving_does_not_follow_is_told_once(world, actor):
+    actor.consider(verdict())
+    actor.doubt()
+    assert world.notices.kinds == ["rolled_back"]
+    world.time += CONFIRM_WITHIN + 1
+    actor.doubt()
+    actor.doubt()
+    assert world.notices.kinds == ["rolled_back", "unconfirmed"]
+
+
+def test_an_outbox_that_fails_does_not_stop_a_rollback(world, actor):
+    def full(_):
+        raise NoticeError("the disk is full")
+
+    world.notices.put = full
+    assert actor.consider(verdict())
+    assert world.registry.aliases["champion"] == "2"
+
+
+def test_the_notice_says_how_long_it_took_from_the_first_breach(world, actor):
+    actor.consider(verdict(last=1, length=1, action=Action.NONE, closed_at=world.time - 61))
+    actor.consider(verdict(last=3, length=3))
+    (notice,) = world.notices.notices.values()
+    assert dict(notice.facts)["First breach to rollback"] == "61 s"
+
+
+def test_a_model_that_is_gone_is_recorded_as_failed(world, actor):
+    def gone(call):
+        if call == "alias":
+            raise VersionNotFound("no such model", where=MODEL)
+
+    world.registry.before = gone
+    assert actor.consider(verdict())
+    assert world.log.stages == [Stage.FAILED]
+
+
+@pytest.mark.parametrize("step", range(1, 24))
+def test_after_a_crash_at_any_call_it_is_gone_on_with(step):
+    world = World()
+    calls = 0
+
+    def crash(_):
+        nonlocal calls
+        calls += 1
+        if calls == step:
+            raise Crash
+
+    world.registry.before = world.log.before = world.log.after = crash
+    crashed = False
+    try:
+        Actor(world.means).consider(verdict())
+    except Crash:
+        crashed = True
+    assert crashed == (step <= calls)
+    Actor(world.means).consider(verdict())
+    assert len(world.registry.moves) == 1
+    assert world.log.stages == [Stage.INTENT, Stage.DONE]
+    assert world.notices.kinds == ["rolled_back"]
+
+
+# ------------------------------------------------------------------------------------------- by hand
+
+
+def by_hand(world, to="2", **about):
+    return rollback_by_hand(
+        world.registry,
+        world.log,
+        model=MODEL,
+        to=to,
+        reason="complaints",
+        actor="ada",
+        now=lambda: world.time,
+        **about,
+    )
+
+
+def test_a_person_rolls_back_on_record(world):
+    done = by_hand(world)
+    assert (done.stage, done.actor, done.from_version) == (Stage.DONE, "ada", "3")
+    assert world.registry.aliases["champion"] == "2"
+    assert world.registry.tags["3"][STATE_TAG] == BAD
+    assert world.log.stages == [Stage.INTENT, Stage.DONE]
+
+
+def test_going_forward_by_hand_does_not_tag_the_earlier_version_bad(world):
+    world.registry.aliases["champion"] = "1"
+    by_hand(world, to="2")
+    assert STATE_TAG not in world.registry.tags["1"]
+
+
+def test_a_dry_run_by_hand_moves_and_writes_nothing(world):
+    assert by_hand(world, dry_run=True).dry_run
+    assert world.registry.moves == []
+    assert world.log.decisions == []
+
+
+def test_what_a_person_may_not_do_is_refused_with_a_reason(world):
+    world.registry.tags["2"][STATE_TAG] = BAD
+    with pytest.raises(ActionRefused, match=r"delete its tag monitor\.state"):
+        by_hand(world, to="2")
+    with pytest.raises(ActionRefused, match="already"):
+        by_hand(world, to="3")
+    with pytest.raises(VersionNotFound, match="Choose one of these: 1, 2, 3"):
+        by_hand(world, to="7")
+    world.registry.aliases.clear()
+    with pytest.raises(ActionRefused, match="names no version"):
+        by_hand(world, to="1")
+    assert world.log.decisions == []
+
+
+def test_two_people_at_once_are_told(world):
+    def other(call):
+        if call == "alias" and world.registry.moves:
+            world.registry.aliases["champion"] = "1"
+
+    world.registry.before = other
+    with pytest.raises(ActionRefused, match="somebody else moved it to version 1"):
+        by_hand(world)
+    assert world.log.stages == [Stage.INTENT, Stage.FAILED]

@@ -1,0 +1,171 @@
+"""docker-compose.yml and Dockerfile say the same as the settings, the tests' servers and pyproject.toml."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from monitor.policy.load import parse_policy
+from monitor.servers import InfluxServer, influx, kafka
+from monitor.settings import Settings, load_settings
+
+REPOSITORY = Path(__file__).parents[2]
+COMPOSE = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())
+SERVICES = COMPOSE["services"]
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+DOCKERFILE = (REPOSITORY / "Dockerfile").read_text()
+
+
+def with_secrets_in(directory):
+    """The monitor's environment, its secrets in files of this directory."""
+    environ = {}
+    for name, value in SERVICES["monitor"]["environment"].items():
+        if name.endswith("_FILE"):
+            secret = directory / Path(value).name
+            secret.write_text("a-secret")
+            environ[name] = str(secret)
+        else:
+            environ[name] = str(value)
+    return environ
+
+
+def mounted(service):
+    """Host files and directories that a service reads."""
+    return [
+        volume.split(":")[0] for volume in service.get("volumes", ()) if volume.startswith("./")
+    ]
+
+
+def test_the_servers_have_the_versions_that_the_tests_start():
+    assert SERVICES["kafka"]["image"] == f"apache/kafka:{kafka.VERSION}"
+    assert SERVICES["influxdb"]["image"] == influx.IMAGE
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_image_is_pinned_and_every_service_says_whether_it_is_well(name):
+    service = SERVICES[name]
+    if "build" in service:
+        target = service["build"]["target"]
+        assert re.search(rf"^FROM \S+ AS {target}$", DOCKERFILE, re.MULTILINE)
+    else:
+        assert re.fullmatch(r"\S+:\d+(\.\d+)+", service["image"])
+    assert "healthcheck" in service or "HEALTHCHECK" in DOCKERFILE.partition(f"AS {name}")[2]
+
+
+def test_the_base_image_is_pinned_and_of_a_python_that_the_project_supports():
+    version = re.search(r"^FROM python:(\d+\.\d+\.\d+)-\S+ AS base$", DOCKERFILE, re.MULTILINE)[1]
+    assert SpecifierSet(PROJECT["requires-python"]).contains(version)
+    assert (
+        f"Programming Language :: Python :: {version.rpartition('.')[0]}" in PROJECT["classifiers"]
+    )
+
+
+def test_the_mlflow_server_is_of_a_version_that_the_worker_is_allowed():
+    version = re.search(r"mlflow==([\d.]+)", DOCKERFILE)[1]
+    (wanted,) = (
+        requirement
+        for requirement in map(Requirement, PROJECT["optional-dependencies"]["worker"])
+        if requirement.name == "mlflow"
+    )
+    assert wanted.specifier.contains(version)
+
+
+def test_no_container_of_ours_runs_as_root():
+    stages = DOCKERFILE.split("FROM ")[2:]
+    assert len(stages) == 2
+    assert all("\nUSER app\n" in stage for stage in stages)
+
+
+def test_the_monitor_reads_these_settings_without_complaint(tmp_path):
+    settings = load_settings(with_secrets_in(tmp_path))
+    assert settings.kafka.bootstrap == "kafka:9092"
+    assert settings.store.kind == "influx"
+    assert settings.store.influx.token.get_secret_value() == "a-secret"
+    assert settings.audit.path.is_relative_to("/data")
+
+
+def test_the_monitor_looks_for_the_servers_where_they_are(tmp_path):
+    settings = load_settings(with_secrets_in(tmp_path))
+    broker = SERVICES["kafka"]["environment"]
+    assert f"PLAINTEXT://{settings.kafka.bootstrap}" in broker["KAFKA_ADVERTISED_LISTENERS"]
+    assert settings.registry.uri == "http://mlflow:5000"
+    assert "--port 5000" in SERVICES["mlflow"]["command"][-1]
+    database = SERVICES["influxdb"]["environment"]
+    assert settings.store.influx.url == "http://influxdb:8086"
+    assert settings.store.influx.org == database["DOCKER_INFLUXDB_INIT_ORG"] == InfluxServer.org
+    assert settings.store.influx.bucket == database["DOCKER_INFLUXDB_INIT_BUCKET"]
+    assert settings.store.influx.bucket == InfluxServer.bucket
+
+
+def test_on_this_machine_the_defaults_of_the_settings_reach_the_stack():
+    defaults = Settings()
+    assert f"127.0.0.1:{defaults.registry.uri[-4:]}:5000" in SERVICES["mlflow"]["ports"]
+    assert f"127.0.0.1:{defaults.store.influx.url[-4:]}:8086" in SERVICES["influxdb"]["ports"]
+
+
+def test_the_broker_is_set_up_as_the_one_in_the_tests_is():
+    said = SERVICES["kafka"]["environment"]
+    for name in (
+        "auto.create.topics.enable",
+        "offsets.topic.replication.factor",
+        "transaction.state.log.min.isr",
+        "transaction.state.log.replication.factor",
+    ):
+        assert str(said[f"KAFKA_{name.upper().replace('.', '_')}"]) == kafka.PROPERTIES[name]
+
+
+def test_only_this_machine_can_reach_the_ports():
+    ports = [port for service in SERVICES.values() for port in service.get("ports", ())]
+    assert ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_a_service_waits_until_what_it_needs_is_well():
+    for service in SERVICES.values():
+        for needed, how in service.get("depends_on", {}).items():
+            assert needed in SERVICES
+            assert how == {"condition": "service_healthy"}
+
+
+def test_every_secret_is_a_file_that_make_draws_and_none_stands_in_the_file():
+    assert set(COMPOSE["secrets"]) == {
+        name for service in SERVICES.values() for name in service.get("secrets", ())
+    }
+    makefile = (REPOSITORY / "Makefile").read_text()
+    for name, how in COMPOSE["secrets"].items():
+        assert how == {"file": f"secrets/{name}"}
+        assert name in makefile
+    for service in SERVICES.values():
+        for name, value in service.get("environment", {}).items():
+            if re.search(r"PASSWORD|TOKEN|KEY|WEBHOOK", name):
+                assert name.endswith("_FILE")
+                assert str(value).removeprefix("/run/secrets/") in service["secrets"]
+
+
+def test_every_volume_is_declared_and_every_mounted_file_is_there():
+    for service in SERVICES.values():
+        for volume in service.get("volumes", ()):
+            source = volume.split(":")[0]
+            assert (REPOSITORY / source).exists() or source in COMPOSE["volumes"]
+
+
+def test_the_policy_that_the_monitor_gets_is_a_valid_one():
+    (file,) = mounted(SERVICES["monitor"])
+    text = (REPOSITORY / file).read_text()
+    assert "credit" in parse_policy(text, where=file).models
+
+
+def test_grafana_asks_the_database_of_this_stack():
+    file = REPOSITORY / "grafana/provisioning/datasources/influxdb.yml"
+    (source,) = yaml.safe_load(file.read_text())["datasources"]
+    assert source["url"] == "http://influxdb:8086"
+    assert source["jsonData"]["organization"] == InfluxServer.org
+    assert source["jsonData"]["defaultBucket"] == InfluxServer.bucket
+    assert source["secureJsonData"]["token"] == "$__file{/run/secrets/influx_token}"
+    assert "influx_token" in SERVICES["grafana"]["secrets"]

@@ -1,0 +1,95 @@
+"""What an installation brings, and what it must not need."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+REPOSITORY = Path(__file__).parents[2]
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+
+# Importing anything outside the standard library, this package and the plain install is an error.
+ONLY = """
+import importlib.abc, importlib.util, sys
+allowed = set(sys.argv[1].split(",")) | set(sys.stdlib_module_names) | {"monitor"}
+
+class Refuse(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] not in allowed:
+            raise ModuleNotFoundError(f"not in the plain install: {name}")
+
+sys.meta_path.insert(0, Refuse())
+import monitor.publish, monitor.events, monitor.errors
+"""
+
+
+def test_the_publisher_imports_with_the_plain_install_alone():
+    plain = ",".join(Requirement(text).name.replace("-", "_") for text in PROJECT["dependencies"])
+    done = subprocess.run(
+        [sys.executable, "-c", ONLY, plain], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["aiokafka", "faust-streaming"])
+def test_what_the_stream_room_overrides_is_pinned_exactly(name):
+    (pin,) = (r for r in map(Requirement, EXTRAS["worker"]) if r.name == name)
+    assert str(pin.specifier) == f"=={metadata.version(name)}"
+
+
+def test_what_is_tested_is_what_would_be_installed():
+    wanted = [*PROJECT["dependencies"], *(text for extra in EXTRAS.values() for text in extra)]
+    for requirement in map(Requirement, wanted):
+        assert requirement.specifier.contains(metadata.version(requirement.name)), requirement
+
+
+def test_every_ruff_rule_that_is_ignored_says_why():
+    text = (REPOSITORY / "pyproject.toml").read_text()
+    body = re.search(r"^ignore = \[\n(.*?)^\]", text, re.MULTILINE | re.DOTALL)[1]
+    assert all(re.fullmatch(r'    "[A-Z0-9]+", +# \S.+', line) for line in body.splitlines())
+
+
+def test_make_says_what_it_can_make():
+    done = subprocess.run(
+        ["make", "--no-print-directory", "help"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert [line.split()[1] for line in done.stdout.splitlines()] == [
+        *(
+            "help",
+            "venv",
+            "demo",
+            "test",
+            "lint",
+            "types",
+            "schemas",
+            "dashboards",
+            "secrets",
+            "clean",
+        )
+    ]
+
+
+def test_a_python_that_is_too_old_is_told_with_the_fix(tmp_path):
+    old = tmp_path / "python3"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(0o755)
+    (tmp_path / "Makefile").symlink_to(REPOSITORY / "Makefile")
+    (tmp_path / "pyproject.toml").touch()
+    done = subprocess.run(
+        ["make", f"PYTHON={old}", "venv"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert f"{old} is missing, or older than 3.11" in done.stderr
+    assert "make PYTHON=" in done.stderr

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+import json
+from types import SimpleNamespace
+
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from monitor.cli import explain as explain_command
+from monitor.cli import log as log_command
+from monitor.cli.archive import archive
+from monitor.errors import InputError, RegistryUnavailable, SettingsError
+from monitor.events import ModelVersion
+from monitor.policy.model import Policy
+from monitor.registry.versions import RegisteredVersion
+from monitor.reports import (
+    Action,
+    Breach,
+    Decision,
+    FairnessMeasure,
+    Family,
+    GroupRate,
+    Report,
+    Severity,
+    Stage,
+    Status,
+    Verdict,
+    Window,
+)
+from tests.archive import OVERRIDE, TODAY, World, event
+
+START = TODAY.timestamp() - 100
+WINDOW = Window(START, START + 300)
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    made = World(tmp_path)
+    made.write(event(0, human_override=OVERRIDE), *map(event, range(1, 10)))
+    for module in (log_command, explain_command):
+        monkeypatch.setattr(module, "open_prediction_log", lambda *_: made.log)
+        monkeypatch.setattr(module, "load_policy", lambda *_: Policy())
+    return made
+
+
+def run(command, *arguments: str):
+    done = CliRunner().invoke(command, [*arguments], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def query(*arguments: str) -> str:
+    return run(log_command.log, "query", "--model", "team's/credit", *arguments)
+
+
+def test_a_question_is_answered_in_each_format(world, tmp_path):
+    rows = json.loads(
+        query("--format", "json", "--where", "features.region = south", "--protected")
+    )
+    assert [row["event_id"] for row in rows] == ["event-9", "event-6", "event-3", "event-0"]
+    assert (rows[-1]["features"], rows[-1]["groups"]) == (event(0).features, {"sex": "Mann"})
+    (line,) = csv.DictReader(io.StringIO(query("--format", "csv", "--limit", "1")))
+    assert (line["prediction_id"], line["override_reviewer"]) == ("prediction-0", "officer-7")
+    assert "groups" not in line
+    file = tmp_path / "rows.parquet"
+    query("--format", "parquet", "--output", str(file), "--since", "2026-02-28T12:00:00Z")
+    assert pq.read_table(file)["event_id"].to_pylist() == ["event-2", "event-1", "event-0"]
+    assert "event_time" in query("--limit", "1")
+    with pytest.raises(InputError, match="parquet is no text"):
+        query("--format", "parquet")
+
+
+def test_expire_erase_and_rotate_say_what_they_did(world):
+    world.write(event(3, event_time=TODAY - dt.timedelta(days=400)))
+    assert "1 rows of 1 days would be deleted" in run(log_command.log, "expire", "--dry-run")
+    assert json.loads(run(log_command.log, "expire", "--json"))["models"][0]["rows"] == 1
+    assert run(log_command.log, "expire") == "Nothing is due.\n"
+    assert run(log_command.log, "erase", "--subject", "person-3").startswith("1 rows deleted")
+    assert "0 keys wrapped anew" in run(log_command.log, "rotate")
+
+
+def test_without_a_master_key_nothing_is_archived(monkeypatch):
+    monkeypatch.delenv("MONITOR_LOG__MASTER_KEY", raising=False)
+    with pytest.raises(SettingsError, match="needs a master key"):
+        run(archive)
+
+
+def report() -> Report:
+    rates = {
+        "Frau": GroupRate(n=50, selection_rate=0.2),
+        "Mann": GroupRate(n=50, selection_rate=0.6),
+    }
+    return Report(
+        model="team's/credit",
+        version="1",
+        window=WINDOW,
+        revision=0,
+        status=Status.OK,
+        severity=Severity.BLOCK,
+        n=100,
+        n_reference=1000,
+        fairness=(
+            FairnessMeasure(
+                attributes=("sex",), metric="demographic_parity_difference", value=0.4, groups=rates
+            ),
+        ),
+        breaches=(
+            Breach(
+                rule="demographic_parity_difference[sex]",
+                family=Family.FAIRNESS,
+                severity=Severity.BLOCK,
+                value=0.4,
+                threshold=0.15,
+            ),
+        ),
+        baseline_sha256="abc123",
+    )
+
+
+def decision() -> Decision:
+    verdict = Verdict(
+        model="team's/credit",
+        version="1",
+        window=WINDOW,
+        revision=0,
+        severity=Severity.BLOCK,
+        action=Action.ROLLBACK,
+    )
+    return Decision(
+        decision_id="d",
+        rollback_id="r",
+        model="team's/credit",
+        from_version="1",
+        to_version="0",
+        action=Action.ROLLBACK,
+        stage=Stage.DONE,
+        reason="unfair to women",
+        at=WINDOW.end + 5,
+        verdict=verdict,
+    )
+
+
+class Registry:
+    def __init__(self, *, away: bool = False) -> None:
+        self.away = away
+
+    def versions(self, model):
+        if self.away:
+            raise RegistryUnavailable("MLflow does not answer")
+        return [RegisteredVersion(ModelVersion(model, "1"), 1, {"monitor.state": "bad"})]
+
+    def alias(self, *_):
+        return "0"
+
+
+@pytest.fixture
+def around(world, monkeypatch):
+    other = Window(START - 9000, START - 8700)
+    reports = [report(), Report(**{**_fields(report()), "window": other})]
+    store = SimpleNamespace(
+        reports=lambda *_, **__: reports, decisions=lambda *_, **__: [decision()]
+    )
+    monkeypatch.setattr(explain_command, "open_store", lambda _: store)
+    monkeypatch.setattr(explain_command, "open_registry", lambda _: Registry())
+
+
+def _fields(value) -> dict:
+    return {name: getattr(value, name) for name in value.__struct_fields__}
+
+
+def test_one_page_tells_the_whole_story_of_a_decision(around):
+    page = run(explain_command.explain, "prediction-0", "--protected")
+    for said in (
+        "run-1",
+        "region",
+        "{'sex': 'Mann'}",
+        "offset 0",
+        "officer-7",
+        "papers came late",
+        "abc123",
+        "Frau 0.200, Mann 0.600",
+        "BREACH demographic_parity_difference[sex]",
+        "unfair to women",
+        "monitor.state",
+    ):
+        assert said in page, page
+    assert page.count("Its window") == 1
+
+
+def test_the_story_is_told_as_json_too_and_without_what_is_protected(around):
+    told = json.loads(run(explain_command.explain, "prediction-0", "--json"))
+    assert told["prediction"]["features"] == event(0).features
+    assert "groups" not in told["prediction"]
+    assert [one["baseline_sha256"] for one in told["reports"]] == ["abc123"]
+    assert told["registry"]["alias_names"] == "0"
+
+
+def test_a_registry_that_is_away_hinders_no_story(around, monkeypatch):
+    monkeypatch.setattr(explain_command, "open_registry", lambda _: Registry(away=True))
+    assert "MLflow does not answer" in run(explain_command.explain, "prediction-0")
+
+
+def test_a_prediction_that_is_not_in_the_log_is_said_to_be_missing(around):
+    with pytest.raises(InputError, match="no such prediction"):
+        run(explain_command.explain, "prediction-99")

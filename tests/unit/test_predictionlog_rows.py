@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import datetime as dt
+import json
+
+import msgspec
+import pyarrow as pa
+import pytest
+
+from monitor.errors import EventError
+from monitor.events import ARROW_CONTENT, MSGPACK_CONTENT
+from monitor.predictionlog.keys import KeyRing
+from monitor.predictionlog.rows import Rows
+from tests.archive import OVERRIDE, TODAY, event, master_key, message
+
+
+@pytest.fixture
+def keys(tmp_path):
+    return KeyRing(tmp_path, master_key())
+
+
+def rows_of(rows: Rows, *messages) -> list[dict]:
+    for one in messages:
+        rows.add(one)
+    return rows.take().to_pylist()
+
+
+def test_a_row_says_all_that_the_event_said(keys):
+    said = event(3, human_override=OVERRIDE, deployment="eu", transaction_id="t", latency_ms=2.5)
+    (row,) = rows_of(Rows(keys), message(said, offset=17))
+    assert row["date"] == said.event_time.date()
+    assert (row["model"], row["version"], row["run_id"]) == ("team's/credit", "2", "run-1")
+    assert (row["event_id"], row["prediction_id"]) == ("event-3", "prediction-3")
+    assert (row["event_time"], row["arrived"]) == (said.event_time, TODAY)
+    assert (row["prediction"], row["number"], row["score"]) == ("1", 1.0, 0.003)
+    assert json.loads(row["features"]) == said.features
+    assert (row["session_id"], row["transaction_id"]) == ("session-of-person-3", "t")
+    assert (row["deployment"], row["latency_ms"], row["sampling_fraction"]) == ("eu", 2.5, 1.0)
+    assert (row["override_decision"], row["override_reviewer"]) == ("granted", "officer-7")
+    assert (row["override_reason"], row["override_at"]) == ("papers came late", TODAY)
+    assert (row["kafka_topic"], row["kafka_partition"]) == ("predictions", 0)
+    assert (row["kafka_offset"], row["kafka_index"]) == (17, 0)
+
+
+def test_json_message_pack_and_arrow_give_the_same_row(keys):
+    said = event(2, features={"age": 41.5, "region": "nörd", "open": True, "gone": None})
+    as_json = message(said)
+    as_msgpack = as_json._replace(value=msgspec.msgpack.encode(said), content=MSGPACK_CONTENT)
+    table = pa.table(
+        {
+            "event_id": [said.event_id],
+            "prediction_id": [said.prediction_id],
+            "event_time": pa.array([said.event_time], pa.timestamp("us", tz="UTC")),
+            "model_name": pa.array([said.model_name]).dictionary_encode(),
+            "model_version": [said.model_version],
+            "run_id": [said.run_id],
+            "prediction": [said.prediction],
+            "score": [said.score],
+            "subject": [said.subject],
+            "session_id": [said.session_id],
+            **{f"features.{name}": [value] for name, value in said.features.items()},
+            "groups.sex": ["Mann"],
+        }
+    )
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    as_arrow = as_json._replace(value=sink.getvalue().to_pybytes(), content=ARROW_CONTENT)
+    # Twice each: the first of a key is decoded whole, the next ones are not.
+    found = rows_of(Rows(keys), as_json, as_json, as_msgpack, as_arrow)
+    opened = []
+    for row in found:
+        key = keys.find(row["date"], row["model"])
+        opened.append(key.open(row.pop("protected"), row["event_id"]))
+        row["features"] = json.loads(row["features"])
+    assert found[1:] == found[:1] * 3
+    assert opened[1:] == opened[:1] * 3
+    assert json.loads(opened[0]) == {"groups": {"sex": "Mann"}}
+
+
+def test_an_arrow_message_gives_a_row_for_each_event(keys):
+    time = pa.array([TODAY, TODAY - dt.timedelta(days=1)], pa.timestamp("ns", tz="UTC"))
+    columns = {
+        "event_id": ["a", "b"],
+        "prediction_id": ["a", "b"],
+        "event_time": time,
+        "model_name": ["team's/credit"] * 2,
+        "model_version": ["1"] * 2,
+        "prediction": ["yes", "no"],
+        "features.age": pa.array([1.5, float("nan")]),
+    }
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, pa.table(columns).schema) as writer:
+        writer.write_table(pa.table(columns))
+    value = sink.getvalue().to_pybytes()
+    found = rows_of(Rows(keys), message(event(0))._replace(value=value, content=ARROW_CONTENT))
+    assert [(row["event_id"], row["kafka_index"], row["number"]) for row in found] == [
+        ("a", 0, None),
+        ("b", 1, None),
+    ]
+    assert [row["features"] for row in found] == ['{"age":1.5}', '{"age":null}']
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"value": None}, "has no value"),
+        ({"value": b"{"}, "cannot be read"),
+        ({"value": b"\xff\xfe"}, "cannot be read"),
+        ({"value": b'{"event_id": "1"}'}, "missing required field"),
+        ({"value": b"junk", "content": ARROW_CONTENT}, "no Arrow stream"),
+        ({"content": b"text/plain"}, "none that is read"),
+        ({"key": b"other/1"}, "the key says other/1"),
+        ({"arrived": TODAY.timestamp() - 301}, "future"),
+    ],
+)
+def test_a_message_that_is_no_event_is_refused_with_the_reason(keys, change, reason):
+    rows = Rows(keys)
+    good = message(event(0))
+    rows.add(good)
+    with pytest.raises(EventError, match=reason):
+        rows.add(good._replace(**change))
+    assert len(rows) == 1
+
+
+@pytest.mark.parametrize(
+    "features", ['{"a": [1]}', '{"a": {"b": 1}}', "[1]", '"text"', '{"a": 1', '{"a": "\\ud800"}']
+)
+def test_features_that_the_contract_forbids_are_refused_on_the_fast_road_too(keys, features):
+    rows = Rows(keys)
+    good = message(event(0))
+    rows.add(good)
+    body = good.value.decode()
+    begin = body.index('{"age"')
+    bad = (body[:begin] + features + body[body.index("}", begin) + 1 :]).encode()
+    with pytest.raises(EventError):
+        rows.add(good._replace(value=bad))
+
+
+def test_brackets_within_a_text_are_no_nesting(keys):
+    rows = Rows(keys)
+    said = message(event(0, features={"note": "{[x]}", "age": 3}))
+    found = rows_of(rows, said, said)
+    assert [json.loads(row["features"]) for row in found] == [{"note": "{[x]}", "age": 3}] * 2
+
+
+def test_a_model_whose_name_no_directory_can_bear_is_refused(keys):
+    with pytest.raises(EventError, match="too long"):
+        Rows(keys).add(message(event(0, model_name="é" * 60)))
+
+
+@pytest.mark.parametrize("written", ['"sex":"Frau"', '"s\\u0065x":"Frau"'])
+def test_a_feature_that_is_a_protected_attribute_is_sealed_with_them(keys, written):
+    rows = Rows(keys, lambda _: {"age"})
+    plain = message(event(0, features={"age": 41, "region": "north"}))
+    rows.add(plain)
+    value = plain.value.replace(b'"region"', f'{written},"region"'.encode())
+    rows.add(plain._replace(value=value))
+    row = rows.take().to_pylist()[1]
+    assert json.loads(row["features"]) == {"region": "north"}
+    sealed = keys.find(row["date"], row["model"]).open(row["protected"], row["event_id"])
+    assert json.loads(sealed) == {
+        "groups": {"sex": "Mann"},
+        "features": {"age": 41, "sex": "Frau"},
+    }
+
+
+def test_a_subject_stands_under_a_pseudonym_and_an_event_without_anything_protected_unsealed(keys):
+    first, again, nobody = rows_of(
+        Rows(keys),
+        message(event(1)),
+        message(event(11)),
+        message(event(2, subject=None, groups={})),
+    )
+    assert first["subject"] == again["subject"] != "person-1"
+    assert len(first["subject"]) == 32
+    assert (nobody["subject"], nobody["protected"], nobody["key_id"]) == (None, None, None)

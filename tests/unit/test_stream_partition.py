@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.errors import ProducerFenced
+
+from monitor.engine.records import Outbox
+from monitor.errors import BaselineAltered, RegistryError, RegistryUnavailable
+from monitor.events import ModelVersion
+from monitor.stream import StreamOptions
+from monitor.stream.partition import OwnedPartition
+from monitor.stream.takeover import Holding
+from monitor.stream.transport import Batch
+
+OPTIONS = StreamOptions(snapshot_seconds=0.01, leave_seconds=0.2, idle_seconds=0.0)
+VERSION = ModelVersion("credit", "7")
+
+
+@dataclass
+class Engine:
+    position: int = 0
+    due: bool = False
+    counted: list[int] = field(default_factory=list)
+    silence: list[float] = field(default_factory=list)
+    wanted: set[ModelVersion] = field(default_factory=set)
+    learned: dict[ModelVersion, Any] = field(default_factory=dict)
+
+    def versions(self, records):
+        return (self.wanted if records else set()) - self.learned.keys()
+
+    def learn(self, version, baseline):
+        self.learned[version] = baseline
+
+    def fold(self, records):
+        self.counted += [record.offset for record in records]
+        self.position = records[-1].offset + 1
+
+    def idle(self, seconds):
+        self.silence.append(seconds)
+
+    def take(self):
+        return Outbox(position=self.position, state={b"position": b"%d" % self.position})
+
+
+@dataclass
+class Producer:
+    written: list[bytes] = field(default_factory=list)
+    error: Exception | None = None
+    hangs: bool = False
+
+    @asynccontextmanager
+    async def transaction(self):
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.error:
+            raise self.error
+        yield
+
+    async def send(self, topic, value, **_):
+        self.written.append(value)
+        sent = asyncio.get_running_loop().create_future()
+        sent.set_result(None)
+        return sent
+
+    async def send_offsets_to_transaction(self, offsets, group):
+        pass
+
+    async def stop(self):
+        pass
+
+
+@dataclass
+class Worker:
+    sought: list[int] = field(default_factory=list)
+    errors: list[Exception] = field(default_factory=list)
+    flow: list[str] = field(default_factory=list)
+
+    async def seek(self, partition, offset):
+        self.sought.append(offset)
+
+    def pause(self, partition):
+        self.flow.append("paused")
+
+    def resume(self, partition):
+        self.flow.append("resumed")
+
+    def lost(self, partition, error):
+        self.errors.append(error)
+
+    def failed(self, error):
+        self.errors.append(error)
+
+
+class Registry:
+    def __init__(self, *answers):
+        self.answers = list(answers)
+
+    def baseline(self, version):
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class Case:
+    """One partition that stands at offset 100, with fakes around it."""
+
+    def __init__(self, *answers, **producer):
+        self.engine, self.worker = Engine(position=100), Worker()
+        self.producer = Producer(**producer)
+        holding = Holding(0, self.engine, self.producer, 100)
+        self.owned = OwnedPartition(holding, self.worker, Registry(*answers), OPTIONS)
+
+    async def give(self, start, end, *, at_end=False):
+        records = [SimpleNamespace(offset=offset) for offset in range(start, end)]
+        await self.owned.accept(Batch(0, records, start, end, at_end))
+
+    async def until(self, condition):
+        async with asyncio.timeout(10):
+            while not condition():
+                await asyncio.to_thread(threading.Event().wait, 0.001)
+
+
+def test_a_batch_after_a_gap_is_not_counted_but_read_again_from_where_the_partition_stands():
+    async def story():
+        case = Case()
+        await case.give(100, 110)
+        await case.give(120, 130)
+        assert case.worker.sought == [110]
+        await case.give(110, 112)
+        await case.until(lambda: case.engine.counted == list(range(100, 112)))
+        await case.owned.release()
+
+    asyncio.run(story())
+
+
+def test_records_that_were_counted_are_not_counted_again():
+    async def story():
+        case = Case()
+        await case.give(90, 100)
+        await case.give(95, 105)
+        await case.give(100, 107)
+        await case.until(lambda: case.engine.counted == list(range(100, 107)))
+        await case.owned.release()
+
+    asyncio.run(story())
+
+
+def test_after_a_failed_transaction_the_partition_is_lost_and_its_engine_rests():
+    async def story():
+        case = Case(error=ProducerFenced())
+        await case.give(100, 110)
+        await case.until(lambda: case.worker.errors)
+        assert isinstance(case.worker.errors[0], ProducerFenced)
+        await case.give(110, 120)
+        await case.owned.release()
+        assert case.engine.counted == list(range(100, 110))
+        assert case.producer.written == []
+
+    asyncio.run(story())
+
+
+def test_leaving_writes_what_was_counted():
+    async def story():
+        case = Case()
+        await case.give(100, 110)
+        await case.until(lambda: case.engine.counted)
+        await case.owned.release()
+        assert case.producer.written[-1] == b"110"
+        assert not case.worker.errors
+
+    asyncio.run(story())
+
+
+def test_leaving_takes_bounded_time_when_the_broker_hangs():
+    async def story():
+        case = Case(hangs=True)
+        await case.give(100, 110)
+        async with asyncio.timeout(5):
+            await case.owned.release()
+        assert case.producer.written == []
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("error", [RegistryUnavailable("gone"), RegistryError("refuses")])
+def test_a_partition_waits_for_the_registry_and_then_counts(error):
+    async def story():
+        case = Case(error, "a baseline")
+        case.engine.wanted = {VERSION}
+        await case.give(100, 110)
+        await case.until(lambda: case.engine.counted)
+        assert case.worker.flow == ["paused", "resumed"]
+        assert case.engine.learned == {VERSION: "a baseline"}
+        await case.owned.release()
+
+    asyncio.run(story())
+
+
+def test_an_altered_baseline_is_no_baseline():
+    async def story():
+        case = Case(BaselineAltered("another hash"))
+        case.engine.wanted = {VERSION}
+        await case.give(100, 110)
+        await case.until(lambda: case.engine.counted)
+        assert case.engine.learned == {VERSION: None}
+        await case.owned.release()
+
+    asyncio.run(story())
+
+
+def test_only_two_answers_of_the_broker_prove_a_silence_between_them():
+    async def story():
+        case = Case()
+        await case.give(100, 101, at_end=True)
+        await case.until(lambda: case.engine.counted)
+        assert case.engine.silence == []
+        await case.give(101, 101, at_end=True)
+        await case.until(lambda: case.engine.silence)
+        assert 0 <= case.engine.silence[0] < 5
+        await case.owned.release()
+
+    asyncio.run(story())
