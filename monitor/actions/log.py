@@ -78,7 +78,7 @@ class DecisionReader:
         deadline = time.monotonic() + _TOPIC_SECONDS
         while True:
             try:
-                found = self._consumer.list_topics(self._topic, timeout=_PATIENCE)
+                found = self._consumer.list_topics(self._topic, timeout=self._patience)
             except KafkaException as error:
                 raise failure(error, self._topic) from error
             topic = found.topics[self._topic]
