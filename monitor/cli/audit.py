@@ -9,6 +9,7 @@ import click
 from monitor.actions.audit import verify as verify_chain
 from monitor.cli.main import BREACH
 from monitor.cli.options import PATH, as_json, print_json, settings_option
+from monitor.cli.progress import working
 from monitor.errors import AuditChainBroken
 from monitor.settings import Settings
 
@@ -27,7 +28,8 @@ def verify(context: click.Context, path: Path | None, settings: Settings, *, as_
     """Prove the hash chain, or name the first bad link (exit code 1)."""
     file = path or settings.audit.path
     try:
-        chain = verify_chain(file)
+        with working(f"checking {file.name}"):
+            chain = verify_chain(file)
     except AuditChainBroken as error:
         if as_json:
             print_json({"ok": False, "path": str(file), "reason": str(error)})

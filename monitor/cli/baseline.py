@@ -7,8 +7,6 @@ from pathlib import Path
 
 import click
 
-from monitor.baselines import encode_baseline
-from monitor.bootstrap import load_policy, open_registry
 from monitor.cli.options import (
     PATH,
     as_json,
@@ -19,10 +17,8 @@ from monitor.cli.options import (
     roles_of,
     settings_option,
 )
-from monitor.desk.baseline import make_baseline
-from monitor.desk.tables import check_one_value, read_table
+from monitor.cli.progress import working
 from monitor.events import ModelVersion
-from monitor.policy.judge import judge_baseline
 from monitor.settings import Settings
 
 
@@ -53,23 +49,30 @@ def create(
     as_json: bool,
 ) -> None:
     """Freeze DATA as the baseline of a version: an MLflow artifact, named by its sha256 in a tag."""
-    subject = ModelVersion(model, version)
-    roles = roles_of(prediction, score, label, groups)
-    policy = read_policy(policy_path) if policy_path else load_policy(settings)
-    registry = open_registry(settings)
-    table = read_table(data, roles)
-    made = make_baseline(
-        table,
-        roles,
-        subject,
-        policy.of(model),
-        created_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        signature=registry.signature(subject),
-    )
-    check_one_value(table, [column.name for column in made.layout.features], str(data))
-    sha256 = registry.publish_baseline(subject, encode_baseline(made), policy_sha256=policy.sha256)
-    proxies = made.notes["associations"]
-    standing = judge_baseline(made, policy.of(model)).breaches
+    with working(f"freezing {data.name} as the baseline of {model}/{version}"):
+        from monitor.baselines import encode_baseline  # pandas and SciPy
+        from monitor.bootstrap import load_policy, open_registry
+        from monitor.desk.baseline import make_baseline
+        from monitor.desk.tables import check_one_value, read_table
+        from monitor.policy.judge import judge_baseline
+
+        subject = ModelVersion(model, version)
+        roles = roles_of(prediction, score, label, groups)
+        policy = read_policy(policy_path) if policy_path else load_policy(settings)
+        registry = open_registry(settings)
+        table = read_table(data, roles)
+        made = make_baseline(
+            table,
+            roles,
+            subject,
+            policy.of(model),
+            created_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+            signature=registry.signature(subject),
+        )
+        check_one_value(table, [column.name for column in made.layout.features], str(data))
+        sha256 = registry.publish_baseline(subject, encode_baseline(made), policy_sha256=policy.sha256)
+        proxies = made.notes["associations"]
+        standing = judge_baseline(made, policy.of(model)).breaches
     if as_json:
         print_json(
             {
@@ -109,7 +112,10 @@ def show(
     context: click.Context, model: str, version: str, settings: Settings, *, as_json: bool
 ) -> None:
     """Show a version's baseline, after checking its hash."""
-    found = open_registry(settings).baseline(ModelVersion(model, version))
+    from monitor.bootstrap import open_registry
+
+    with working("asking the registry"):
+        found = open_registry(settings).baseline(ModelVersion(model, version))
     if found is None:
         click.echo(
             f"{model}/{version} has no baseline. Make one with `monitor baseline create`.", err=True

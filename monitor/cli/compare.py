@@ -19,10 +19,8 @@ from monitor.cli.options import (
     read_policy,
     roles_of,
 )
-from monitor.desk.compare import compare_files, comparison, verdict_of
-from monitor.desk.html import render_page
+from monitor.cli.progress import working
 from monitor.errors import InputError
-from monitor.plugins import load_metrics
 from monitor.reports import Report, Severity
 
 #: Shown whether past a level or not.
@@ -64,12 +62,18 @@ def compare(
 
     Exit code 0: pass or warn. 1: a rule is breached. 2: the input is wrong.
     """
-    roles = roles_of(prediction, score, label, groups)
-    policy = read_policy(policy_path).of(model)
-    compared = compare_files(reference, current, roles, policy, others=load_metrics())
-    report = compared.report
-    if page is not None:
-        _write(page, render_page(compared, policy, reference=reference.name, current=current.name))
+    with working(f"measuring {current.name} against {reference.name}"):
+        from monitor.desk.compare import compare_files, comparison, verdict_of  # pandas and SciPy
+        from monitor.desk.html import render_page
+        from monitor.plugins import load_metrics
+
+        roles = roles_of(prediction, score, label, groups)
+        policy = read_policy(policy_path).of(model)
+        compared = compare_files(reference, current, roles, policy, others=load_metrics())
+        report = compared.report
+        if page is not None:
+            names = {"reference": reference.name, "current": current.name}
+            _write(page, render_page(compared, policy, **names))
     if as_json:
         print_json(comparison(report))
     else:
@@ -90,6 +94,8 @@ def _write(page: Path, text: str) -> None:
 
 def show_report(report: Report, console: Console) -> None:
     """Print a report for people: the verdict first, then what matters most."""
+    from monitor.desk.compare import verdict_of
+
     colour = _COLOURS[report.severity]
     console.print(
         f"[{colour}]{verdict_of(report).upper()}[/]  {report.n:,} rows against {report.n_reference:,}"

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 from rich.console import Console
 from rich.markup import escape
 
 from monitor.cli.main import BREACH, OK
 from monitor.cli.options import as_json, print_json, settings_option
-from monitor.desk.checks import Check, examine
+from monitor.cli.progress import working
 from monitor.settings import Settings
+
+if TYPE_CHECKING:
+    from monitor.desk.checks import Check
 
 _MARKS = {"ok": "[green]ok  [/]", "warn": "[yellow]warn[/]", "fail": "[red]FAIL[/]"}
 
@@ -23,7 +28,10 @@ def doctor(context: click.Context, settings: Settings, *, as_json: bool) -> None
 
     Exit code 0: all is well, or worth a warning at most. 1: something fails.
     """
-    checks = examine(settings)
+    with working("looking at every part"):
+        from monitor.desk.checks import examine
+
+        checks = examine(settings)
     if as_json:
         print_json({"ok": not _failed(checks), "checks": checks})
     else:

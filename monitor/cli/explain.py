@@ -5,16 +5,18 @@ from __future__ import annotations
 import datetime as dt
 import getpass
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from monitor.bootstrap import load_policy, open_prediction_log, open_registry, open_store
 from monitor.cli.options import as_json, print_json, settings_option
-from monitor.desk.explain import Explanation
-from monitor.desk.explain import explain as gather
+from monitor.cli.progress import working
 from monitor.reports import Decision, Report, Severity
 from monitor.settings import Settings
+
+if TYPE_CHECKING:
+    from monitor.desk.explain import Explanation
 
 _ABOUT = (
     ("event_time", "answered at"),
@@ -47,15 +49,18 @@ def explain(
     as_json: bool,
 ) -> None:
     """Tell what was answered, by which version, on what data, and how fair it was then."""
-    found = gather(
-        prediction_id,
-        open_prediction_log(settings, getpass.getuser()),
-        open_store(settings),
-        open_registry(settings),
-        load_policy(settings),
-        model=model,
-        protected=protected,
-    )
+    with working("looking it up"):
+        from monitor.desk.explain import explain as gather
+
+        found = gather(
+            prediction_id,
+            open_prediction_log(settings, getpass.getuser()),
+            open_store(settings),
+            open_registry(settings),
+            load_policy(settings),
+            model=model,
+            protected=protected,
+        )
     if as_json:
         print_json(found)
         return

@@ -7,20 +7,22 @@ import datetime as dt
 import getpass
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import pyarrow as pa
-import pyarrow.parquet as pq
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from monitor.bootstrap import load_policy, open_prediction_log
 from monitor.cli.options import PATH, as_json, print_json, settings_option
+from monitor.cli.progress import working
 from monitor.errors import InputError
-from monitor.predictionlog.query import Query
 from monitor.predictionlog.where import instant, parse_condition
 from monitor.settings import Settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 #: What the table on the screen shows; the other formats have every column.
 _SHOWN = ("event_time", "version", "prediction_id", "prediction", "score", "features", "groups")
@@ -63,6 +65,7 @@ def log() -> None:
 )
 @click.option("--output", type=PATH, help="File to write to; parquet needs one.")
 @settings_option
+@as_json
 def query(
     model: str,
     version: str | None,
@@ -77,8 +80,12 @@ def query(
     settings: Settings,
     *,
     protected: bool,
+    as_json: bool,
 ) -> None:
     """Show the newest predictions that are asked for, oldest first. The question goes on the record."""
+    from monitor.predictionlog.query import Query  # brings pyarrow
+
+    form = "json" if as_json else form
     if form == "parquet" and output is None:
         raise InputError("parquet is no text", where="--format", fix="Name a file with --output.")
     asked = Query(
@@ -91,7 +98,9 @@ def query(
         where=tuple(map(parse_condition, where)),
         limit=limit,
     )
-    rows = open_prediction_log(settings, getpass.getuser()).ask(asked, protected=protected)
+    with working("asking the prediction log"):
+        opened = open_prediction_log(settings, getpass.getuser())
+        rows = opened.ask(asked, protected=protected)
     try:
         _show(rows, form, output)
     except OSError as error:
@@ -105,7 +114,8 @@ def query(
 def expire(settings: Settings, *, dry_run: bool, as_json: bool) -> None:
     """Delete what the policy's retention says: rows, their files, and keys. Legal holds stand."""
     opened, policy = open_prediction_log(settings, getpass.getuser()), load_policy(settings)
-    found = opened.due(policy) if dry_run else opened.expire(policy)
+    with working("looking for what is due"):
+        found = opened.due(policy) if dry_run else opened.expire(policy)
     if as_json:
         print_json({"dry_run": dry_run, "models": found})
         return
@@ -126,7 +136,8 @@ def expire(settings: Settings, *, dry_run: bool, as_json: bool) -> None:
 def erase(subject: str, settings: Settings, *, as_json: bool) -> None:
     """Delete every row of one person, and the files that held them. Legal holds stand."""
     opened = open_prediction_log(settings, getpass.getuser())
-    done = opened.erase(subject, load_policy(settings))
+    with working("erasing"):
+        done = opened.erase(subject, load_policy(settings))
     if as_json:
         print_json(done)
         return
@@ -138,7 +149,8 @@ def erase(subject: str, settings: Settings, *, as_json: bool) -> None:
 @as_json
 def rotate(settings: Settings, *, as_json: bool) -> None:
     """Wrap every key with log.master_key, from log.previous_master_key; no row is touched."""
-    done = open_prediction_log(settings, getpass.getuser()).rotate()
+    with working("wrapping keys anew"):
+        done = open_prediction_log(settings, getpass.getuser()).rotate()
     if as_json:
         print_json(done)
         return
@@ -147,6 +159,8 @@ def rotate(settings: Settings, *, as_json: bool) -> None:
 
 def _show(rows: pa.Table, form: str, output: Path | None) -> None:
     if form == "parquet":
+        import pyarrow.parquet as pq
+
         pq.write_table(rows, output)
         return
     if form == "table" and output is None:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
+import os
 import sys
+import traceback
 from typing import NoReturn
 
 import click
 
 from monitor import __version__
+from monitor.cli.group import LazyGroup
 from monitor.errors import MonitorError
 
-#: Exit codes: all is well; a breach was found, or a check failed; the input or a setting is wrong.
-OK, BREACH, BAD_INPUT = 0, 1, 2
-
-#: As shells have it for Ctrl-C.
-INTERRUPTED = 130
+#: Exit codes; `contents.EXIT_CODES` says what they mean. A worker that ends with `BROKEN` is started again.
+OK, BREACH, BAD_INPUT, BROKEN, INTERRUPTED = 0, 1, 2, 70, 130
 
 #: Command to the place of its click object.
 COMMANDS = {
@@ -34,26 +33,15 @@ COMMANDS = {
     "rollback": "monitor.cli.rollback:rollback",
     "run": "monitor.cli.run:run",
     "status": "monitor.cli.status:status",
+    "top": "monitor.cli.top:top",
 }
 
 
-class LazyGroup(click.Group):
-    """Imports a command's module when it is asked for: `monitor --help` needs no pandas."""
-
-    def list_commands(self, _ctx: click.Context) -> list[str]:
-        """Return the commands' names."""
-        return sorted(COMMANDS)
-
-    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
-        """Return a command by name."""
-        if name not in COMMANDS:
-            return None
-        module, attribute = COMMANDS[name].split(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    places=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+)
 @click.version_option(__version__, prog_name="monitor")
 def cli() -> None:
     """Watch served models, see them turn unfair, and undo it.
@@ -64,9 +52,10 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line; a wrong input ends with one sentence and exit code 2."""
+    colour = False if os.environ.get("NO_COLOR") else None  # no-color.org; rich knows it by itself
     try:
         # Without its own handling of errors, click returns the code of `Context.exit`.
-        code = cli.main(args=arguments, prog_name="monitor", standalone_mode=False)
+        code = cli.main(args=arguments, prog_name="monitor", standalone_mode=False, color=colour)
     except MonitorError as error:
         click.echo(f"monitor: {error}", err=True)
         sys.exit(BAD_INPUT)
@@ -76,4 +65,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except click.Abort:
         click.echo("monitor: interrupted", err=True)
         sys.exit(INTERRUPTED)
+    except Exception:  # noqa: BLE001 - the last place where it can be told from a breach
+        traceback.print_exc()
+        click.echo("monitor: this is a fault of the monitor. Please report it.", err=True)
+        sys.exit(BROKEN)
     sys.exit(code if isinstance(code, int) else OK)

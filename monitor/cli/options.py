@@ -11,12 +11,11 @@ import click
 import msgspec
 
 from monitor.errors import InputError
-from monitor.policy.load import parse_policy
-from monitor.policy.model import Policy
 from monitor.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from monitor.desk.tables import Roles
+    from monitor.policy.model import Policy
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -90,6 +89,9 @@ def read_policy(path: Path | None) -> Policy:
     PolicyError
         If it does not say what a policy may say.
     """
+    from monitor.policy.load import parse_policy  # a third of a second, which help does without
+    from monitor.policy.model import Policy
+
     if path is None:
         return Policy()
     try:

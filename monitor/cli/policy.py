@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from monitor.cli.options import PATH, read_policy
+from monitor.cli.options import PATH, as_json, print_json, read_policy
 
 
 @click.group()
@@ -16,8 +16,12 @@ def policy() -> None:
 
 @policy.command()
 @click.argument("file", type=PATH)
-def validate(file: Path) -> None:
+@as_json
+def validate(file: Path, *, as_json: bool) -> None:
     """Check FILE; say which key is wrong, and the nearest valid one."""
     valid = read_policy(file)
     models = ", ".join(sorted(valid.models)) or "none by name"
+    if as_json:
+        print_json({"ok": True, "models": sorted(valid.models), "sha256": valid.sha256})
+        return
     click.echo(f"{file}: valid. Models: {models}. sha256 {valid.sha256}")

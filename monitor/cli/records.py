@@ -11,6 +11,7 @@ from rich.table import Table
 
 from monitor.bootstrap import open_store
 from monitor.cli.options import as_json, print_json, settings_option
+from monitor.cli.progress import working
 from monitor.reports import Report
 from monitor.settings import Settings
 
@@ -25,8 +26,8 @@ def reports(
     model: str | None, version: str | None, limit: int, settings: Settings, *, as_json: bool
 ) -> None:
     """Show the newest windows' reports, oldest first."""
-    store = open_store(settings)
-    found = store.reports(model, version, limit=limit)
+    with working("asking the store"):
+        found = open_store(settings).reports(model, version, limit=limit)
     if as_json:
         print_json(found)
         return
@@ -50,7 +51,8 @@ def reports(
 @as_json
 def decisions(model: str | None, limit: int, settings: Settings, *, as_json: bool) -> None:
     """Show the newest decisions, oldest first."""
-    found = open_store(settings).decisions(model, limit=limit)
+    with working("asking the store"):
+        found = open_store(settings).decisions(model, limit=limit)
     if as_json:
         print_json(found)
         return

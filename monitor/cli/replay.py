@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from monitor.bootstrap import load_policy, open_registry
 from monitor.cli.main import BREACH, OK
 from monitor.cli.options import (
     PATH,
@@ -21,12 +21,12 @@ from monitor.cli.options import (
     roles_of,
     settings_option,
 )
-from monitor.desk.baseline import make_baseline
-from monitor.desk.replay import Replay, replay_frame
-from monitor.desk.tables import read_table
+from monitor.cli.progress import working
 from monitor.events import ModelVersion
-from monitor.plugins import load_metrics
 from monitor.settings import Settings
+
+if TYPE_CHECKING:
+    from monitor.desk.replay import Replay
 
 
 @click.command()
@@ -60,24 +60,31 @@ def replay(
 
     Exit code 0: nothing. 1: it would have rolled back. 2: the input is wrong.
     """
-    subject = ModelVersion(model, version)
-    policy = read_policy(policy_path) if policy_path else load_policy(settings)
-    roles = roles_of(prediction or "prediction", score, label, groups, time_column)
-    frame = read_table(file, roles)
-    if reference is not None:
-        known = roles_of(roles.prediction, score, label, groups)
-        table = read_table(reference, known).drop(columns=time_column, errors="ignore")
-        made = make_baseline(table, known, subject, policy.of(model), created_at="")
-    baseline = made if reference is not None else open_registry(settings).baseline(subject)
-    result = replay_frame(
-        frame,
-        roles,
-        time_column=time_column,
-        subject=subject,
-        baseline=baseline,
-        policy=policy,
-        others=load_metrics(),
-    )
+    with working(f"replaying {file.name}"):
+        from monitor.bootstrap import load_policy, open_registry
+        from monitor.desk.baseline import make_baseline  # pandas and SciPy
+        from monitor.desk.replay import replay_frame
+        from monitor.desk.tables import read_table
+        from monitor.plugins import load_metrics
+
+        subject = ModelVersion(model, version)
+        policy = read_policy(policy_path) if policy_path else load_policy(settings)
+        roles = roles_of(prediction or "prediction", score, label, groups, time_column)
+        frame = read_table(file, roles)
+        if reference is not None:
+            known = roles_of(roles.prediction, score, label, groups)
+            table = read_table(reference, known).drop(columns=time_column, errors="ignore")
+            made = make_baseline(table, known, subject, policy.of(model), created_at="")
+        baseline = made if reference is not None else open_registry(settings).baseline(subject)
+        result = replay_frame(
+            frame,
+            roles,
+            time_column=time_column,
+            subject=subject,
+            baseline=baseline,
+            policy=policy,
+            others=load_metrics(),
+        )
     if as_json:
         print_json({"model": model, "version": version, "events": len(frame), **result.as_dict()})
     else:

@@ -1,0 +1,169 @@
+"""`monitor top`: the fleet on one live screen."""
+
+from __future__ import annotations
+
+import datetime as dt
+import select
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from monitor.bootstrap import load_policy, open_registry, open_store
+from monitor.cli.options import as_json, print_json, settings_option
+from monitor.errors import MonitorError, RegistryError
+from monitor.settings import Settings
+
+if TYPE_CHECKING:
+    from monitor.desk.fleet import Standing
+
+#: Windows and decisions looked at for each picture.
+_LOOK_BACK = 300
+
+_COLOURS = {
+    "person needed": "bold white on red",
+    "rolling back": "bold red",
+    "breach": "red",
+    "warning": "yellow",
+    "rolled back": "cyan",
+    "well": "green",
+}
+
+
+@click.command()
+@click.option("--every", type=click.FloatRange(0.5), default=2.0, show_default=True, metavar="SEC")
+@click.option("--once", is_flag=True, help="Draw once and end; so it is without a terminal.")
+@settings_option
+@as_json
+def top(every: float, settings: Settings, *, once: bool, as_json: bool) -> None:
+    """Follow every model: its state, who serves, its last window, worst breach and last rollback.
+
+    What wants attention stands on top. It ends with q or Ctrl-C.
+    """
+    console = Console()
+    look = _looker(settings)
+    if as_json:
+        print_json(look())
+        return
+    if once or not console.is_terminal:
+        console.print(draw(look(), time.time()))
+        return
+    with _keys() as pressed, Live(console=console, screen=True, auto_refresh=False) as live:
+        while True:
+            live.update(_picture(look), refresh=True)
+            if pressed(every):
+                return
+
+
+def draw(lines: list[Standing], now: float) -> RenderableType:
+    """Return the picture of the fleet, at most 80 columns wide."""
+    clock = dt.datetime.fromtimestamp(now, dt.UTC)
+    title = Text(f"{len(lines)} models  {clock:%Y-%m-%d %H:%M:%S} UTC", "bold")
+    if not lines:
+        return Group(title, Text("No window has closed yet. `monitor doctor` looks at all parts."))
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+    for name, width in (("state", 13), ("model", 14), ("serves", 6), ("last window", 15)):
+        table.add_column(name, min_width=min(width, 6), max_width=width, overflow="fold")
+    table.add_column("worst breach", max_width=20, overflow="fold")
+    table.add_column("last rollback", max_width=13, overflow="fold")
+    for line in lines:
+        table.add_row(
+            Text(line.state, _COLOURS.get(line.state, "dim")),
+            escape(line.model),
+            escape(line.serves or "?"),
+            f"{line.n:,} events, {_ago(line.age_seconds)}",
+            _worst(line),
+            _rollback(line, now),
+        )
+    return Group(title, table)
+
+
+def _looker(settings: Settings) -> Callable[[], list[Standing]]:
+    from monitor.desk.fleet import stand
+
+    store, registry, policy = open_store(settings), open_registry(settings), load_policy(settings)
+
+    def serves(model: str) -> str | None:
+        try:
+            return registry.alias(model, policy.of(model).alias)
+        except RegistryError:
+            return None
+
+    return lambda: stand(
+        store.reports(limit=_LOOK_BACK),
+        store.decisions(limit=_LOOK_BACK),
+        serves,
+        now=time.time(),
+    )
+
+
+def _picture(look: Callable[[], list[Standing]]) -> RenderableType:
+    """Draw; what cannot be read now may be there at the next look."""
+    try:
+        picture = draw(look(), time.time())
+    except MonitorError as error:
+        picture = Text(str(error), "red")
+    return Group(picture, Text("q to quit", "dim"))
+
+
+@contextmanager
+def _keys() -> Iterator[Callable[[float], bool]]:
+    """Give a function that waits so many seconds, and says whether q was pressed meanwhile."""
+    import termios
+    import tty
+
+    if not sys.stdin.isatty():
+        yield _just_wait
+        return
+    before = termios.tcgetattr(sys.stdin)
+    tty.setcbreak(sys.stdin)
+
+    def pressed(seconds: float) -> bool:
+        ready, _, _ = select.select([sys.stdin], [], [], seconds)
+        return bool(ready) and sys.stdin.read(1) in {"q", "Q", "\x04", ""}
+
+    try:
+        yield pressed
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+
+
+def _just_wait(seconds: float) -> bool:
+    time.sleep(seconds)
+    return False
+
+
+def _worst(line: Standing) -> Text:
+    if line.worst is None:
+        return Text("-", "dim")
+    worst = line.worst
+    return Text(f"{worst.rule} {worst.value:.3f}, level {worst.threshold:g}")
+
+
+def _rollback(line: Standing, now: float) -> Text:
+    if line.rollback is None:
+        return Text("-", "dim")
+    made = line.rollback
+    return Text(f"{made.from_version} to {made.to_version}, {_ago(now - made.at)}")
+
+
+def _ago(seconds: float) -> str:
+    """Return how long ago in the largest unit that says enough.
+
+    Examples
+    --------
+    >>> _ago(75.0), _ago(7300.0), _ago(200_000.0)
+    ('75 s ago', '2 h ago', '2 d ago')
+    """
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length:.0f} {unit} ago"
+    return f"{max(seconds, 0):.0f} s ago"
