@@ -70,7 +70,9 @@ def create(
             signature=registry.signature(subject),
         )
         check_one_value(table, [column.name for column in made.layout.features], str(data))
-        sha256 = registry.publish_baseline(subject, encode_baseline(made), policy_sha256=policy.sha256)
+        sha256 = registry.publish_baseline(
+            subject, encode_baseline(made), policy_sha256=policy.sha256
+        )
         proxies = made.notes["associations"]
         standing = judge_baseline(made, policy.of(model)).breaches
     if as_json:

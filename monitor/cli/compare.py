@@ -20,6 +20,7 @@ from monitor.cli.options import (
     roles_of,
 )
 from monitor.cli.progress import working
+from monitor.cli.screen import plain_table
 from monitor.errors import InputError
 from monitor.reports import Report, Severity
 
@@ -119,7 +120,7 @@ def show_report(report: Report, console: Console) -> None:
 def _drift_table(report: Report) -> Table:
     columns = (*report.prediction_drift, *sorted(report.drift, key=lambda c: -(c.psi or 0.0)))
     others = sorted({name for column in columns for name in column.others})
-    table = Table("column", "PSI", "KS", "JS", "Wasserstein", "missing", "unseen", *others)
+    table = plain_table("column", "PSI", "KS", "JS", "Wasserstein", "missing", "unseen", *others)
     table.title = "Drift"
     for column in columns:
         table.add_row(
@@ -133,9 +134,9 @@ def _drift_table(report: Report) -> Table:
 
 def _fairness_table(report: Report) -> Table:
     """Return the gaps, those past a level first; the rest is in the JSON."""
-    table = Table(title="Fairness")
-    for name in ("measure", "among", "value", "baseline", "excess", "lowest", "highest"):
-        table.add_column(name, overflow="fold")
+    names = ("measure", "among", "value", "baseline", "excess", "lowest", "highest")
+    table = plain_table(*names, whole=("value", "baseline", "excess"))
+    table.title = "Fairness"
     shown = [m for m in report.fairness if m.severity is not Severity.PASS or m.metric in _ALWAYS]
     for measure in sorted(shown, key=lambda m: m.severity is Severity.PASS):
         table.add_row(

@@ -81,12 +81,7 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
         Example("The newest twenty", "monitor decisions --model credit"),
         Example("For a script", "monitor decisions --limit 100 --json"),
     ),
-    "demo": (
-        Example("On servers that it starts and stops itself, from wheels", "monitor demo"),
-        Example(
-            "On servers that run already, such as docker compose's", "monitor demo --external"
-        ),
-    ),
+    "demo": (Example("On servers that it starts and stops itself, from wheels", "monitor demo"),),
     "doctor": (
         Example("Look at everything; exit code 1 if something fails", "monitor doctor"),
         Example("For a probe", "monitor doctor --json"),
@@ -117,9 +112,7 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
     "log rotate": (
         Example("After the master key was changed in the settings", "monitor log rotate"),
     ),
-    "policy validate": (
-        Example("Before it is deployed", "monitor policy validate policy.yaml"),
-    ),
+    "policy validate": (Example("Before it is deployed", "monitor policy validate policy.yaml"),),
     "replay": (
         Example(
             "Would this policy have rolled back last month?",

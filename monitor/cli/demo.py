@@ -8,16 +8,16 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
 from monitor.cli.main import BREACH, OK
-from monitor.cli.options import PATH
-from monitor.demo.census import load_census
-from monitor.demo.screen import line_of, live_screen
-from monitor.demo.stack import start_stack
-from monitor.demo.story import Story, begin, write_summary
+from monitor.cli.options import PATH, as_json, print_json
+
+if TYPE_CHECKING:
+    from monitor.demo.story import Story
 
 #: Seconds after which the story is over even if it did not end well.
 _PATIENCE = 240.0
@@ -26,14 +26,19 @@ _PATIENCE = 240.0
 @click.command()
 @click.option("--data", type=PATH, default=Path("examples/census"), show_default=True)
 @click.option("--out", type=PATH, default=Path("build/demo"), show_default=True)
+@as_json
 @click.pass_context
-def demo(context: click.Context, data: Path, out: Path) -> None:
+def demo(context: click.Context, data: Path, out: Path, *, as_json: bool) -> None:
     """Watch a served model turn unfair, and the monitor undo it: real Kafka, MLflow and census data.
 
     Exit code 0 only if it all really happened.
     """
+    from monitor.demo.census import load_census
+    from monitor.demo.stack import start_stack
+    from monitor.demo.story import begin, write_summary
+
     signal.signal(signal.SIGTERM, _interrupt)
-    console = Console()
+    console = Console(stderr=as_json)
 
     def say(sentence: str) -> None:
         console.print(f"[dim]{time.strftime('%H:%M:%S')}[/]  {sentence}", highlight=False)
@@ -48,7 +53,10 @@ def demo(context: click.Context, data: Path, out: Path) -> None:
             story.traffic.stop()
             story.watch.stop()
     plain = write_summary(summary, out / "summary.json")
-    console.print_json(data=plain)
+    if as_json:
+        print_json(plain)
+    else:
+        console.print_json(data=plain)
     if story.traffic.failure is not None:
         say(f"the traffic ended early: {story.traffic.failure!r}")
     say(
@@ -59,24 +67,28 @@ def demo(context: click.Context, data: Path, out: Path) -> None:
 
 def _follow(story: Story, console: Console) -> None:
     """Show the story until it is over; where there is no terminal, a line a window."""
+    from monitor.demo.screen import live_screen
+
     deadline = time.monotonic() + _PATIENCE
     told: set[str] = set()
     with live_screen(console, story) if console.is_terminal else nullcontext():
         while not story.over and time.monotonic() < deadline:
             time.sleep(0.25)
             if not console.is_terminal:
-                _tell(story, told)
+                _tell(story, told, console)
     if not console.is_terminal:
-        _tell(story, told)
+        _tell(story, told, console)
 
 
-def _tell(story: Story, told: set[str]) -> None:
+def _tell(story: Story, told: set[str], console: Console) -> None:
+    from monitor.demo.screen import line_of
+
     lines = {name: line_of(report) for name, report in sorted(story.watch.reports.copy().items())}
     lines |= {d.decision_id: f"{d.stage.value}: {d.reason}" for d in list(story.watch.decisions)}
     lines |= {text: f"Slack: {text}" for text in story.stack.slack.texts}
     for name, line in lines.items():
         if name not in told:
-            print(line, flush=True)
+            print(line, file=console.file, flush=True)
     told |= lines.keys()
 
 

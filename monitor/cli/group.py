@@ -18,7 +18,6 @@ class Page(click.HelpFormatter):
         """Write a heading."""
         self.write(click.style(f"{'':>{self.current_indent}}{heading}:\n", bold=True))
 
-
     def write_text(self, text: str) -> None:
         r"""Write text; what begins with ``\b`` as it stands, at the margin."""
         if text.startswith("\b\n"):

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from monitor.bootstrap import load_policy, open_prediction_log
 from monitor.cli.options import PATH, as_json, print_json, settings_option
 from monitor.cli.progress import working
+from monitor.cli.screen import plain_table
 from monitor.errors import InputError
 from monitor.predictionlog.where import instant, parse_condition
 from monitor.settings import Settings
@@ -180,7 +180,7 @@ def _show(rows: pa.Table, form: str, output: Path | None) -> None:
 
 def _print_table(rows: pa.Table, console: Console | None = None) -> None:
     shown = [name for name in _SHOWN if name in rows.column_names]
-    table = Table(*shown)
+    table = plain_table(*shown)
     for row in rows.to_pylist():
         table.add_row(
             *("-" if row[name] is None else escape(str(_text(row[name]))) for name in shown)

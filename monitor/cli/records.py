@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.padding import Padding
+from rich.text import Text
 
 from monitor.bootstrap import open_store
 from monitor.cli.options import as_json, print_json, settings_option
 from monitor.cli.progress import working
+from monitor.cli.screen import instant, plain_table, spoken
 from monitor.reports import Report
 from monitor.settings import Settings
 
@@ -31,15 +31,18 @@ def reports(
     if as_json:
         print_json(found)
         return
-    table = Table("window ends (UTC)", "model", "events", "severity", "largest gap", "breaches")
+    table = plain_table(
+        *("window ends (UTC)", "model", "events", "severity", "largest gap", "breaches"),
+        whole=("window ends (UTC)", "severity"),
+    )
     for report in found:
         table.add_row(
-            _instant(report.window.end),
+            instant(report.window.end),
             escape(f"{report.model}/{report.version}"),
             f"{report.n:,}",
             report.severity.value,
             _largest_gap(report),
-            escape(", ".join(breach.rule for breach in report.breaches) or "-"),
+            escape(", ".join(spoken(breach.rule) for breach in report.breaches) or "-"),
         )
     Console().print(table)
 
@@ -56,23 +59,15 @@ def decisions(model: str | None, limit: int, settings: Settings, *, as_json: boo
     if as_json:
         print_json(found)
         return
-    table = Table("at (UTC)", "model", "from", "to", "action", "stage", "who", "why")
+    console = Console(highlight=False)
     for decision in found:
-        table.add_row(
-            _instant(decision.at),
-            escape(decision.model),
-            escape(decision.from_version),
-            escape(decision.to_version or "-"),
-            decision.action.value,
-            decision.stage.value,
-            escape(decision.actor),
-            escape(decision.reason),
-        )
-    Console().print(table)
-
-
-def _instant(seconds: float) -> str:
-    return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%d %H:%M:%S")
+        to = f" to {decision.to_version}" if decision.to_version else ""
+        dry = " (dry run)" if decision.dry_run else ""
+        head = Text(f"{instant(decision.at)}  {decision.model} {decision.from_version}{to}  ")
+        head.append(f"{decision.action.value} {decision.stage.value}{dry}", style="bold")
+        head.append(f"  by {decision.actor}", style="dim")
+        console.print(head)
+        console.print(Padding(Text(decision.reason), (0, 0, 0, 4)))
 
 
 def _largest_gap(report: Report) -> str:

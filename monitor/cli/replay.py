@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from monitor.cli.main import BREACH, OK
 from monitor.cli.options import (
@@ -22,6 +21,7 @@ from monitor.cli.options import (
     settings_option,
 )
 from monitor.cli.progress import working
+from monitor.cli.screen import instant, plain_table, spoken
 from monitor.events import ModelVersion
 from monitor.settings import Settings
 
@@ -93,11 +93,14 @@ def replay(
 
 
 def _show(result: Replay, console: Console) -> None:
-    table = Table("window end (UTC)", "events", "severity", "breaches", title="Windows")
+    table = plain_table(
+        "window ends (UTC)", "events", "severity", "breaches", whole=("window ends (UTC)",)
+    )
     for report in result.reports:
-        end = f"{report.window.end:.0f}"
-        rules = ", ".join(breach.rule for breach in report.breaches)
-        table.add_row(end, f"{report.n:,}", report.severity.value, escape(rules))
+        rules = ", ".join(spoken(breach.rule) for breach in report.breaches)
+        table.add_row(
+            instant(report.window.end), f"{report.n:,}", report.severity.value, escape(rules)
+        )
     console.print(table)
     for verdict in result.verdicts:
         if verdict.action.value not in {"none", "record"}:

@@ -8,10 +8,11 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from monitor.bootstrap import load_policy, open_registry, open_store
 from monitor.cli.options import as_json, print_json, settings_option
+from monitor.cli.progress import working
+from monitor.cli.screen import ago, plain_table
 from monitor.errors import RegistryError
 from monitor.reports import Decision, Report, Stage
 from monitor.settings import Settings
@@ -25,22 +26,23 @@ _LOOK_BACK = 1_000
 @as_json
 def status(settings: Settings, *, as_json: bool) -> None:
     """Show each version seen lately: its last window, who serves, and the last decision."""
-    store = open_store(settings)
-    latest: dict[tuple[str, str], Report] = {}
-    for report in store.reports(limit=_LOOK_BACK):
-        latest[report.model, report.version] = report
-    decisions: dict[str, Decision] = {}
-    for decision in store.decisions(limit=_LOOK_BACK):
-        decisions[decision.model] = decision
-    champions = {model: _champion(settings, model) for model in {key[0] for key in latest}}
-    lines = [
-        _line(report, champions[report.model], decisions.get(report.model))
-        for report in latest.values()
-    ]
+    with working("asking the store and the registry"):
+        store = open_store(settings)
+        latest: dict[tuple[str, str], Report] = {}
+        for report in store.reports(limit=_LOOK_BACK):
+            latest[report.model, report.version] = report
+        decisions: dict[str, Decision] = {}
+        for decision in store.decisions(limit=_LOOK_BACK):
+            decisions[decision.model] = decision
+        champions = {model: _champion(settings, model) for model in {key[0] for key in latest}}
+        lines = [
+            _line(report, champions[report.model], decisions.get(report.model))
+            for report in latest.values()
+        ]
     if as_json:
         print_json(lines)
         return
-    table = Table(
+    table = plain_table(
         "model", "version", "serves", "last window", "events", "severity", "last decision"
     )
     for line in lines:
@@ -48,7 +50,7 @@ def status(settings: Settings, *, as_json: bool) -> None:
             escape(line["model"]),
             escape(line["version"]),
             line["serves"],
-            f"{line['age_seconds']:,.0f} s ago",
+            ago(line["age_seconds"]),
             f"{line['n']:,}",
             line["severity"],
             escape(line["decision"] or "-"),

@@ -14,11 +14,11 @@ import click
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from monitor.bootstrap import load_policy, open_registry, open_store
 from monitor.cli.options import as_json, print_json, settings_option
+from monitor.cli.screen import ago, plain_table, spoken
 from monitor.errors import MonitorError, RegistryError
 from monitor.settings import Settings
 
@@ -57,6 +57,7 @@ def top(every: float, settings: Settings, *, once: bool, as_json: bool) -> None:
         console.print(draw(look(), time.time()))
         return
     with _keys() as pressed, Live(console=console, screen=True, auto_refresh=False) as live:
+        live.update(Text("asking the store and the registry", "dim"), refresh=True)
         while True:
             live.update(_picture(look), refresh=True)
             if pressed(every):
@@ -69,21 +70,21 @@ def draw(lines: list[Standing], now: float) -> RenderableType:
     title = Text(f"{len(lines)} models  {clock:%Y-%m-%d %H:%M:%S} UTC", "bold")
     if not lines:
         return Group(title, Text("No window has closed yet. `monitor doctor` looks at all parts."))
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
-    for name, width in (("state", 13), ("model", 14), ("serves", 6), ("last window", 15)):
-        table.add_column(name, min_width=min(width, 6), max_width=width, overflow="fold")
-    table.add_column("worst breach", max_width=20, overflow="fold")
-    table.add_column("last rollback", max_width=13, overflow="fold")
+    table = plain_table(
+        *("state", "model", "serves", "events", "last window", "last rollback"),
+        whole=("state", "events", "last window"),
+    )
     for line in lines:
         table.add_row(
             Text(line.state, _COLOURS.get(line.state, "dim")),
             escape(line.model),
             escape(line.serves or "?"),
-            f"{line.n:,} events, {_ago(line.age_seconds)}",
-            _worst(line),
+            f"{line.n:,}",
+            ago(line.age_seconds),
             _rollback(line, now),
         )
-    return Group(title, table)
+    worst = [_worst(line) for line in lines if line.worst is not None]
+    return Group(title, table, *([Text("\nWorst breaches", "bold"), *worst] if worst else []))
 
 
 def _looker(settings: Settings) -> Callable[[], list[Standing]]:
@@ -142,28 +143,14 @@ def _just_wait(seconds: float) -> bool:
 
 
 def _worst(line: Standing) -> Text:
-    if line.worst is None:
-        return Text("-", "dim")
-    worst = line.worst
-    return Text(f"{worst.rule} {worst.value:.3f}, level {worst.threshold:g}")
+    assert line.worst is not None  # who asks has looked
+    breach, subject = line.worst, f"{line.model}/{line.version}  "
+    said = f"{spoken(breach.rule)} {breach.value:.3f}, level {breach.threshold:g}"
+    return Text.assemble((subject, "red"), said)
 
 
 def _rollback(line: Standing, now: float) -> Text:
     if line.rollback is None:
         return Text("-", "dim")
     made = line.rollback
-    return Text(f"{made.from_version} to {made.to_version}, {_ago(now - made.at)}")
-
-
-def _ago(seconds: float) -> str:
-    """Return how long ago in the largest unit that says enough.
-
-    Examples
-    --------
-    >>> _ago(75.0), _ago(7300.0), _ago(200_000.0)
-    ('75 s ago', '2 h ago', '2 d ago')
-    """
-    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length:.0f} {unit} ago"
-    return f"{max(seconds, 0):.0f} s ago"
+    return Text(f"{made.from_version} to {made.to_version}, {ago(now - made.at)}")
