@@ -122,6 +122,8 @@ class GroupRate(Struct, frozen=True, kw_only=True):
         How many predictions.
     selection_rate
         Share of favourable answers, in [0, 1]; for a regression the mean answer.
+    mean_error, mean_absolute_error
+        Of a regression's labelled people, answer less truth, in the answer's unit.
     judged
         False for a group under the policy's minimum size: shown, in the totals, never judged alone.
     """
@@ -133,6 +135,8 @@ class GroupRate(Struct, frozen=True, kw_only=True):
     precision: float | None = None
     accuracy: float | None = None
     calibration_error: float | None = None
+    mean_error: float | None = None
+    mean_absolute_error: float | None = None
     labelled: int = 0
     judged: bool = True
 

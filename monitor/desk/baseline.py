@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from monitor.baselines import Baseline
-from monitor.desk.tables import Roles, feature_names
+from monitor.desk.tables import Roles, check_labels, feature_names
 from monitor.errors import InputError
 from monitor.metrics.associations import measure_associations
 from monitor.profiles.frames import infer_layout, profile_frame
@@ -75,6 +75,7 @@ def make_baseline(
 
 def profile_of(frame: pd.DataFrame, layout: Layout, roles: Roles) -> Profile:
     """Return the profile of a table's rows under a frozen layout."""
+    check_labels(frame, roles)
     return profile_frame(
         frame,
         layout,

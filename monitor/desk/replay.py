@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pandas as pd
 
+from monitor.desk.labelled import LabelledRoad
+from monitor.desk.tables import Roles, check_labels
 from monitor.engine.partition import PartitionEngine, Place
+from monitor.engine.roads import Road
 from monitor.errors import InputError
 from monitor.events import PRODUCER_HEADER, SEQUENCE_HEADER, ModelVersion
 from monitor.metrics.protocol import NO_OTHERS
@@ -19,9 +23,9 @@ from monitor.reports import Action, as_dict
 
 if TYPE_CHECKING:
     from monitor.baselines import Baseline
-    from monitor.desk.tables import Roles
     from monitor.metrics.protocol import DriftMetric
     from monitor.policy.model import Policy
+    from monitor.profiles.layout import Layout
     from monitor.reports import DeadLetter, Report, Verdict
 
 #: Rows folded at once; what comes out does not depend on it.
@@ -89,7 +93,8 @@ def replay_frame(
     Parameters
     ----------
     roles
-        Prediction, score and groups are taken from the columns named here.
+        Prediction, score, label and groups are taken from the columns named here. With labels, windows have the
+        measures that need them.
     time_column
         Holds time stamps, or seconds since 1970 UTC.
     others
@@ -100,9 +105,18 @@ def replay_frame(
     InputError
         If a time cannot be read, or a column holds what no event can.
     """
-    engine = PartitionEngine(Place("replay", 0, lambda _: 0), policy, others=others)
+    check_labels(frame, roles)
+    times = _times(frame, time_column)
+    if times.isna().any():
+        raise InputError("a row has no time", where=time_column, fix="Leave such rows out.")
+    # By place: a file that was put together from others may name two rows alike.
+    order = times.argsort(kind="stable")
+    frame, times = frame.iloc[order], times.iloc[order]
+    road = Road if roles.label is None else _labelled(frame, roles.label)
+    place = Place("replay", 0, lambda _: 0)
+    engine = PartitionEngine(place, policy, others=others, road=road)
     engine.learn(subject, baseline)
-    rows = _rows(frame, roles, _times(frame, time_column), subject)
+    rows = _rows(frame, roles, times, subject)
     replay = Replay()
     while batch := list(islice(rows, _BATCH)):
         engine.fold(batch)
@@ -138,11 +152,6 @@ def _times(frame: pd.DataFrame, column: str) -> pd.Series[pd.Timestamp]:
 def _rows(
     frame: pd.DataFrame, roles: Roles, times: pd.Series[pd.Timestamp], subject: ModelVersion
 ) -> Iterator[Row]:
-    if times.isna().any():
-        raise InputError("a row has no time", where=str(times.name), fix="Leave such rows out.")
-    # By place: a file that was put together from others may name two rows alike.
-    order = times.argsort(kind="stable")
-    frame, times = frame.iloc[order], times.iloc[order]
     others = {*roles.named, str(times.name)}
     features = [name for name in map(str, frame.columns) if name not in others]
     wanted = [name for name in (*features, *roles.named) if name != times.name]
@@ -163,6 +172,11 @@ def _rows(
         }
         headers = ((PRODUCER_HEADER, b"replay"), (SEQUENCE_HEADER, str(i).encode()))
         yield Row(i, arrivals[i], subject.key, msgspec.json.encode(event), headers)
+
+
+def _labelled(frame: pd.DataFrame, label: str) -> Callable[[ModelVersion, Layout], Road]:
+    truths = _plain(column_of(frame, label), label)
+    return partial(LabelledRoad, truths=truths)
 
 
 def _plain(column: pd.Series[Any], name: str) -> Sequence[Any]:

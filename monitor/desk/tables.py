@@ -11,6 +11,9 @@ import pandas as pd
 import pyarrow as pa
 
 from monitor.errors import EmptyData, InputError, MissingColumn
+from monitor.profiles.layout import Kind
+from monitor.profiles.series import column_of, kind_of
+from monitor.profiles.vocabulary import label_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,3 +108,33 @@ def check_one_value(frame: pd.DataFrame, names: Sequence[str], where: str) -> No
         if frame[name].isna().all():
             msg = f"all values of column {name} are missing"
             raise EmptyData(msg, where=where, fix="Export it with values, or do not name it.")
+
+
+def check_labels(frame: pd.DataFrame, roles: Roles) -> None:
+    """Check that some label is one of the answers, unless both are numbers: else no answer is ever right.
+
+    Raises
+    ------
+    InputError
+        Naming both, if they have nothing in common.
+    """
+    if roles.label is None or roles.prediction is None:
+        return
+    kinds = {kind_of(column_of(frame, name), name) for name in (roles.label, roles.prediction)}
+    if kinds == {Kind.NUMERIC}:
+        return
+    truths, answers = (
+        {label_of(value) for value in column_of(frame, name).dropna().unique().tolist()}
+        for name in (roles.label, roles.prediction)
+    )
+    if truths and answers and not truths & answers:
+        raise InputError(
+            f"the labels are {_few(truths)}, the answers {_few(answers)}: none is ever right",
+            where=roles.label,
+            fix="Write labels as the model writes its answers.",
+        )
+
+
+def _few(labels: set[str]) -> str:
+    shown = sorted(labels)[:3]
+    return ", ".join(shown) + (", ..." if len(labels) > len(shown) else "")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from monitor.events import ModelVersion
     from monitor.metrics.protocol import DriftMetric
     from monitor.policy.model import Policy
+    from monitor.profiles.layout import Layout
 
 #: Versions without a baseline that one partition counts; more of them are an error upstream, or an attack.
 UNREGISTERED_CAP = 200
@@ -71,6 +72,8 @@ class PartitionEngine:
         Seconds without a record after which a version is silent, and its windows move on by that time.
     others
         Third parties' measures of drift, by name.
+    road
+        How a version's records are read under a layout.
     """
 
     def __init__(
@@ -81,8 +84,10 @@ class PartitionEngine:
         max_skew: float = 300.0,
         silence: float = 30.0,
         others: Mapping[str, DriftMetric] = NO_OTHERS,
+        road: Callable[[ModelVersion, Layout], Road] = Road,
     ) -> None:
         self._place = place
+        self._road = road
         self._policy = policy
         self._policy_sha256 = policy.sha256
         self._max_skew = max_skew
@@ -152,7 +157,7 @@ class PartitionEngine:
             return
         known.baseline = baseline
         if known.layout != baseline.layout:
-            known.road = Road(version, baseline.layout)
+            known.road = self._road(version, baseline.layout)
 
     def fold(self, records: Sequence[Record]) -> None:
         """Count each record once, or set it aside with a reason, and advance `position` past them."""
@@ -207,7 +212,7 @@ class PartitionEngine:
             if layout is None:
                 self._refuse_unreadable(run)
                 return
-            version.road = Road(run.subject, layout)
+            version.road = self._road(run.subject, layout)
         for spell in spells(records, version.last_arrival, self._silence):
             version.pass_time(arrival(spell[0]), self._silence)
             for batch in version.road.decode(spell, run.content):

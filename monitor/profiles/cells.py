@@ -24,6 +24,30 @@ UNLABELLED = ""
 NO_CLASS = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """Answer less truth, of the people whose truth is known; regressions only.
+
+    Examples
+    --------
+    >>> Errors(2, 3.0, 5.0, 3.0) + Errors(1, -1.0, 1.0, 1.0)
+    Errors(n=3, total=2.0, squares=6.0, absolute=4.0)
+    """
+
+    n: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+    absolute: float = 0.0
+
+    def __add__(self, other: Errors) -> Errors:
+        return Errors(
+            self.n + other.n,
+            self.total + other.total,
+            self.squares + other.squares,
+            self.absolute + other.absolute,
+        )
+
+
 @dataclass(slots=True)
 class Cell:
     """Counts of one combination of protected-attribute values.
@@ -35,6 +59,8 @@ class Cell:
         the class is `NO_CLASS`.
     value_sum, value_square_sum
         Sum of predictions and of their squares; regressions only.
+    errors
+        How far the answers of a regression were from the truth, where that is known.
     scores
         Per true label: counts over `SCORE_BINS` equal bins of the score, shape (SCORE_BINS,).
     score_sums
@@ -53,6 +79,7 @@ class Cell:
     scores: dict[str, Counts] = field(default_factory=dict)
     score_sums: dict[str, float] = field(default_factory=dict)
     categories: dict[str, dict[str, int]] = field(default_factory=dict)
+    errors: Errors = Errors()
 
     @classmethod
     def empty(cls, features: int) -> Cell:
@@ -94,6 +121,7 @@ class Cell:
             dict(self.scores),
             dict(self.score_sums),
             {feature: dict(counts) for feature, counts in self.categories.items()},
+            self.errors + other.errors,
         )
         merged.add_outcomes(other.outcomes)
         for label, bins in other.scores.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -9,7 +10,7 @@ import numpy as np
 from msgspec import Struct
 
 from monitor.errors import StateError
-from monitor.profiles.cells import Cell
+from monitor.profiles.cells import Cell, Errors
 from monitor.profiles.layout import Layout
 from monitor.profiles.profile import Profile
 from monitor.profiles.sketch import CategorySketch, NumericSketch, search_edges
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 #: Raised whenever what stands below changes; a reader of another release refuses rather than misreads.
-FORMAT = 1
+FORMAT = 2
 
 
 class NumericWire(Struct, frozen=True, tag="numeric"):
@@ -54,6 +55,7 @@ class CellWire(Struct, frozen=True):
     scores: dict[str, bytes]
     score_sums: dict[str, float]
     categories: dict[str, dict[str, int]]
+    errors: tuple[int, float, float, float]
 
 
 class ProfileWire(Struct, frozen=True):
@@ -82,6 +84,7 @@ def to_wire(profile: Profile) -> ProfileWire:
                 {label: _pack(bins) for label, bins in cell.scores.items()},
                 cell.score_sums,
                 cell.categories,
+                dataclasses.astuple(cell.errors),
             )
             for group, cell in profile.cells.items()
         ),
@@ -118,6 +121,7 @@ def from_wire(wire: ProfileWire, layout: Layout) -> Profile:
             {label: _unpack_counts(bins) for label, bins in cell.scores.items()},
             dict(cell.score_sums),
             {feature: dict(counts) for feature, counts in cell.categories.items()},
+            Errors(*cell.errors),
         )
         for cell in wire.cells
     }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monitor.profiles.cells import NO_CLASS, SCORE_BINS, UNLABELLED
+from monitor.profiles.cells import NO_CLASS, SCORE_BINS, UNLABELLED, Errors
 from monitor.profiles.sketch import LARGEST, CategorySketch, NumericSketch
 from monitor.profiles.vocabulary import MISSING_CODE, Codes
 
@@ -32,7 +32,6 @@ def fold(
     profile: Profile,
     vocabulary: Vocabulary,
     columns: Floats,
-    labels: tuple[Integers, Codes] | None = None,
 ) -> None:
     """Count events in place.
 
@@ -41,24 +40,26 @@ def fold(
     profile
         Of the layout that the vocabulary was made for.
     columns
-        Shape (width, n), as `RowShape` says of a row. Its numbers are sorted as a side effect.
-    labels
-        The true label's code per event, where it is known.
+        Shape (width, n), as `RowShape` says of a row, and one more of truths if the vocabulary is labelled. Its
+        numbers are sorted as a side effect.
     """
     shape, layout = vocabulary.shape, profile.layout
     n = columns.shape[1]
     if not n:
         return
     numbers = columns[: len(shape.numbers)]
-    codes = columns[len(shape.numbers) :].astype(np.intp)
+    codes = columns[len(shape.numbers) : shape.width].astype(np.intp)
+    truths = columns[shape.width] if vocabulary.labelled else None
     coded, attributes = codes[: len(shape.coded)], codes[len(shape.coded) :]
     groups = _groups(profile, vocabulary, attributes)
-    strata = _strata(groups, labels)
+    strata = _strata(groups, truths, vocabulary.truth)
     if layout.is_classifier:
         _count_outcomes(strata, coded[-1], vocabulary.columns[-1].labels)
     else:
         _count_outcomes(strata, np.zeros(n, np.intp), [NO_CLASS])
         _sum_values(groups, numbers[-1])
+        if truths is not None:
+            _sum_errors(groups, numbers[-1] - truths)
     if layout.score is not None:
         _count_scores(strata, numbers[-1 if layout.is_classifier else -2])
     _count_gaps(groups, shape, numbers)
@@ -91,12 +92,11 @@ class _Strata:
     of: Integers
 
 
-def _strata(groups: _Groups, labels: tuple[Integers, Codes] | None) -> _Strata:
-    if labels is None:
+def _strata(groups: _Groups, truths: Floats | None, codes: Codes | None) -> _Strata:
+    if truths is None or codes is None:
         return _Strata(groups.cells, [UNLABELLED], groups.of)
-    label_of, codes = labels
     names = [UNLABELLED, *codes.labels[MISSING_CODE + 1 :]]
-    return _Strata(groups.cells, names, groups.of * len(names) + label_of)
+    return _Strata(groups.cells, names, groups.of * len(names) + truths.astype(np.intp))
 
 
 def _groups(profile: Profile, vocabulary: Vocabulary, groups: Integers) -> _Groups:
@@ -203,6 +203,25 @@ def _sum_values(groups: _Groups, values: Floats) -> None:
     for cell, total, square in zip(groups.cells, sums.tolist(), squares.tolist(), strict=True):
         cell.value_sum += total
         cell.value_square_sum += square
+
+
+def _sum_errors(groups: _Groups, errors: Floats) -> None:
+    known = np.abs(errors) < LARGEST
+    kept, of, cells = errors[known], groups.of[known], len(groups.cells)
+    counts = np.bincount(of, minlength=cells)
+    totals, squares, absolute = (
+        np.bincount(of, weights=weights, minlength=cells)
+        for weights in (kept, kept * kept, np.abs(kept))
+    )
+    for cell, n, *sums in zip(
+        groups.cells,
+        counts.tolist(),
+        totals.tolist(),
+        squares.tolist(),
+        absolute.tolist(),
+        strict=True,
+    ):
+        cell.errors += Errors(n, *sums)
 
 
 def _count_scores(strata: _Strata, scores: Floats) -> None:

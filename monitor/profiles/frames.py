@@ -12,7 +12,13 @@ from monitor.profiles.buffer import CAPACITY
 from monitor.profiles.fold import fold
 from monitor.profiles.layout import FINE_BINS, Column, Kind, Layout, is_nameable
 from monitor.profiles.profile import Profile
-from monitor.profiles.series import codes_of, column_of, kind_of, numbers_of
+from monitor.profiles.series import (
+    codes_of,
+    column_of,
+    kind_of,
+    numbers_of,
+    truths_of,
+)
 from monitor.profiles.sketch import LARGEST
 from monitor.profiles.times import epoch_seconds
 from monitor.profiles.vocabulary import MISSING_CODE, Codes, RowShape, Vocabulary
@@ -130,9 +136,9 @@ def profile_frame(
     """
     if not len(frame):
         raise EmptyData("the data has no rows", fix="Export it again, with data.")
-    shape, vocabulary = RowShape.of(layout), Vocabulary.of(layout)
+    shape, vocabulary = RowShape.of(layout), Vocabulary.of(layout, labelled=label is not None)
     sources = {"prediction": prediction, "score": score}
-    columns = np.full((shape.width, len(frame)), np.nan)
+    columns = np.full((shape.width + vocabulary.labelled, len(frame)), np.nan)
     row = 0
     for index in shape.numbers:
         name = _source(shape, index, sources)
@@ -150,15 +156,11 @@ def profile_frame(
         )
         row += 1
     _check_answers(frame, prediction)
-    known = None
-    if label is not None and layout.is_classifier:
-        truth = Codes("label", Kind.CATEGORICAL)
-        known = codes_of(column_of(frame, label), label, truth), truth
+    if label is not None:
+        columns[row] = truths_of(column_of(frame, label), label, vocabulary)
     profile = Profile.empty(layout)
     for start in range(0, len(frame), CAPACITY):
-        part = slice(start, start + CAPACITY)
-        labels = None if known is None else (known[0][part], known[1])
-        fold(profile, vocabulary, columns[:, part], labels)
+        fold(profile, vocabulary, columns[:, start : start + CAPACITY])
     return profile
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from monitor.errors import EventError, InputError, MissingColumn
 from monitor.profiles.layout import Kind
-from monitor.profiles.vocabulary import MISSING_CODE, Codes
+from monitor.profiles.vocabulary import MISSING_CODE, Codes, Vocabulary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,6 +116,19 @@ def codes_of(series: pd.Series[Any], name: str, codes: Codes) -> NDArray[np.intp
         ) from error
     chosen: NDArray[np.intp] = table[places]
     return chosen
+
+
+def truths_of(series: pd.Series[Any], name: str, vocabulary: Vocabulary) -> Floats:
+    """Return what turned out to be true as rows carry it: codes of a classifier's classes, or numbers.
+
+    Raises
+    ------
+    InputError
+        If a classifier's labels are no labels, or a regression's no numbers.
+    """
+    if vocabulary.truth is None:
+        return numbers_of(series, name)
+    return codes_of(series, name, vocabulary.truth).astype(np.float64)
 
 
 def _plain(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -183,15 +184,35 @@ class Vocabulary:
     """The codes of a layout's coded columns and protected attributes, in the order of a row.
 
     It grows while a batch is decoded. Rows say which vocabulary they were coded with.
+
+    Attributes
+    ----------
+    truth
+        The codes of what turned out to be true, where rows end with that; None for a regression, whose rows end with
+        a number then, NaN where it is not known.
+    labelled
+        Whether they do.
     """
 
     shape: RowShape
     columns: tuple[Codes, ...]
     groups: tuple[Codes, ...]
+    truth: Codes | None = None
+    labelled: bool = False
 
     @classmethod
-    def of(cls, layout: Layout) -> Vocabulary:
+    def of(cls, layout: Layout, *, labelled: bool = False) -> Vocabulary:
         """Return the vocabulary that knows the baseline's categories only."""
+        found = cls._of(layout)
+        return found.with_labels() if labelled else found
+
+    def with_labels(self) -> Vocabulary:
+        """Return the same vocabulary, of rows that end with what turned out to be true."""
+        truth = Codes("label", Kind.CATEGORICAL) if self.shape.layout.is_classifier else None
+        return dataclasses.replace(self, truth=truth, labelled=True)
+
+    @classmethod
+    def _of(cls, layout: Layout) -> Vocabulary:
         shape = RowShape.of(layout)
         columns = [(index, layout.columns[index]) for index in shape.coded]
         return cls(

@@ -10,7 +10,7 @@ import pytest
 from scipy import special
 
 from monitor.metrics.drift import METRICS
-from monitor.metrics.fairness.measures import CALIBRATION, IMPACT, MEAN_ANSWER, SHARE_GAPS
+from monitor.metrics.fairness.measures import CALIBRATION, IMPACT, MEAN_GAPS, SHARE_GAPS
 from monitor.metrics.quality.columns import CONSTANT, OUT_OF_RANGE
 from monitor.metrics.quality.questions import CATEGORY_SURGE, MISSING_SURGE, UNSEEN, ZERO_SURGE
 from monitor.policy.model import ModelPolicy
@@ -28,7 +28,7 @@ NO_MEASURE = {"feature", "kind", "severity", "significant", "p_value"}
             *METRICS,
             *(field.name for field in msgspec.structs.fields(ColumnDrift)),
             *SHARE_GAPS,
-            *(IMPACT, CALIBRATION, MEAN_ANSWER),
+            *(IMPACT, CALIBRATION, *MEAN_GAPS),
             *(CONSTANT, OUT_OF_RANGE, CATEGORY_SURGE, MISSING_SURGE, UNSEEN, ZERO_SURGE),
         }
         - NO_MEASURE

@@ -44,6 +44,8 @@ MEANINGS = {
     "accuracy_difference": "how much more often the answer is right in one group",
     "calibration_difference": "gap in how far scores are from what came true",
     "mean_prediction_difference": "gap in mean answers, in standard deviations of the reference's answers",
+    "mean_error_difference": "how much more one group is overrated than another, in the same unit",
+    "mean_absolute_error_difference": "how much further off the answers are in one group, in the same unit",
 }
 
 _HEADLINES = {

@@ -16,6 +16,7 @@ from monitor.metrics.fairness.measures import (
     CLASS_FREE,
     IMPACT,
     MEAN_ANSWER,
+    MEAN_GAPS,
     PARITY,
     SHARE_GAPS,
     Sample,
@@ -23,7 +24,7 @@ from monitor.metrics.fairness.measures import (
     samples_of,
 )
 from monitor.metrics.fairness.outcomes import favourable_classes
-from monitor.metrics.fairness.statistics import SHARES, Means, Shares, count_shares, mean_answers
+from monitor.metrics.fairness.statistics import MEANS, SHARES, Means, Shares, count_shares
 from monitor.profiles.cells import UNLABELLED
 from monitor.reports import FairnessMeasure, GroupRate
 
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
 
     from monitor.metrics.fairness.gaps import Side
     from monitor.profiles.profile import Profile
+
+
+#: A regression's mean answer stands where a classifier's selection rate does.
+_RATE_OF = {MEAN_GAPS[MEAN_ANSWER]: "selection_rate"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,10 @@ class _Case:
 
     @property
     def labelled(self) -> bool:
-        return bool((self.now.outcomes.label != UNLABELLED).any())
+        outcomes = self.now.outcomes
+        return bool((outcomes.label != UNLABELLED).any()) or any(
+            cell.errors.n for cell in outcomes.cells
+        )
 
 
 def measure_fairness(
@@ -70,7 +78,8 @@ def measure_fairness(
     """Measure every protected attribute, and the combination of all, against the reference data.
 
     A classifier's selection rates are always measured; measures that need true labels appear once some are there.
-    A regression has one measure, the difference of mean answers in standard deviations of the reference's answers.
+    A regression has the difference of mean answers in standard deviations of the reference's answers, and with labels
+    those of mean errors (who is overrated) and of mean absolute errors (who is served worse).
     Numbers per group are fairlearn's; a group of fewer people than the minimum is shown and counted, never compared.
 
     Parameters
@@ -122,7 +131,7 @@ def measure_fairness(
 def _asked(case: _Case, *, classifier: bool) -> int:
     """Return how many measures a case has."""
     if not classifier:
-        return 1
+        return len(MEAN_GAPS) if case.labelled else 1
     if not case.labelled:
         return len((PARITY, IMPACT))
     metrics = (*SHARE_GAPS, IMPACT, CALIBRATION)
@@ -167,15 +176,17 @@ def _share_question(case: _Case) -> tuple[Question, dict[str, Shares | Means]]:
 
 def _mean_question(case: _Case) -> tuple[Question, dict[str, Shares | Means]]:
     outcomes = case.now.outcomes
-    people = np.array([float(cell.n) for cell in outcomes.cells])
-    totals = np.array([cell.value_sum for cell in outcomes.cells])
+    names = tuple(MEANS) if case.labelled else (MEAN_GAPS[MEAN_ANSWER],)
+    moments = [[MEANS[name](cell) for cell in outcomes.cells] for name in names]
+    people = np.array([[float(m.n) for m in row] for row in moments])
+    totals = np.array([[m.total for m in row] for row in moments])
     question = Question(
         len(outcomes.groups),
         outcomes.cell_group,
-        (totals / people / case.now.unit)[None, :],
-        people[None, :],
+        totals / np.maximum(people, 1.0) / case.now.unit,
+        people,
     )
-    return question, {MEAN_ANSWER: mean_answers(outcomes).scaled(case.now.unit)}
+    return question, {name: case.now.mean(name) for name in names}
 
 
 def _classifier_measures(case: _Case, rules: _Rules) -> Iterator[FairnessMeasure]:
@@ -203,15 +214,26 @@ def _impact(
 
 
 def _regression_measures(case: _Case, rules: _Rules) -> Iterator[FairnessMeasure]:
-    now = case.now.sides(MEAN_ANSWER, "")
-    then = None if case.then is None else case.then.sides(MEAN_ANSWER, "")
-    gap = compare(now, then, minimum=rules.minimum, confidence=rules.confidence)
-    values, sizes = now[0].statistic.estimate(0.0).value, now[0].statistic.sizes
-    rates = {
-        name: GroupRate(n=int(n), selection_rate=float(value * case.now.unit))
-        for name, n, value in zip(case.now.outcomes.groups, sizes, values, strict=True)
+    sample = case.now
+    numbers = {
+        _RATE_OF.get(name, name): (statistic.estimate(0.0).value * sample.unit).tolist()
+        for name, statistic in sample.measured.items()
     }
-    yield _report(case, MEAN_ANSWER, gap, _mark(rates, now, rules))
+    people = sample.measured[MEAN_GAPS[MEAN_ANSWER]].sizes
+    labelled = sample.mean("mean_error").sizes
+    rates = {
+        group: msgspec.structs.replace(
+            GroupRate(n=int(people[number]), labelled=int(labelled[number])),
+            **{rate: _known(values[number]) for rate, values in numbers.items()},
+        )
+        for number, group in enumerate(sample.outcomes.groups)
+    }
+    for metric, name in MEAN_GAPS.items():
+        if name in sample.measured:
+            now = sample.sides(metric, "")
+            then = None if case.then is None else case.then.sides(metric, "")
+            gap = compare(now, then, minimum=rules.minimum, confidence=rules.confidence)
+            yield _report(case, metric, gap, _mark(rates, now, rules))
 
 
 def _report(case: _Case, metric: str, gap: Gap, groups: dict[str, GroupRate]) -> FairnessMeasure:

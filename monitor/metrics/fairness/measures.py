@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 from monitor.metrics.fairness.gaps import Gap, Side, judged_groups, largest_gap, pair_count, worst
 from monitor.metrics.fairness.outcomes import classes_of, outcomes_of
 from monitor.metrics.fairness.statistics import (
+    MEANS,
     SHARES,
     GroupStatistic,
+    Means,
     answer_deviation,
     calibration_errors,
     count_shares,
-    mean_answers,
+    group_means,
 )
 from monitor.metrics.intervals import critical_value
 
@@ -29,7 +31,6 @@ PARITY = "demographic_parity_difference"
 IMPACT = "disparate_impact"
 ACCURACY = "accuracy_difference"
 CALIBRATION = "calibration_difference"
-MEAN_ANSWER = "mean_prediction_difference"
 
 #: Differences of shares: each is the largest gap between groups in any of its shares.
 SHARE_GAPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -44,8 +45,12 @@ SHARE_GAPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 
+#: Differences of a regression's means, in standard deviations of the reference's answers.
+MEAN_GAPS: Mapping[str, str] = MappingProxyType({f"{name}_difference": name for name in MEANS})
+MEAN_ANSWER = "mean_prediction_difference"
+
 #: Measures that are the same whichever answer is favourable: said once.
-CLASS_FREE = frozenset({ACCURACY, CALIBRATION, MEAN_ANSWER})
+CLASS_FREE = frozenset({ACCURACY, CALIBRATION, *MEAN_GAPS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +84,13 @@ class Sample:
             Side(self.outcomes.groups, statistic) for statistic in self._statistics(metric, wanted)
         )
 
+    def mean(self, name: str) -> Means:
+        """Return each group's mean in the sample's unit, with its error, as NumPy has it."""
+        return group_means(self.outcomes, MEANS[name]).scaled(self.unit)
+
     def _statistics(self, metric: str, wanted: str) -> tuple[GroupStatistic, ...]:
-        if metric == MEAN_ANSWER:
-            known = self.measured.get(MEAN_ANSWER)
-            return (known or mean_answers(self.outcomes).scaled(self.unit),)
+        if metric in MEAN_GAPS:
+            return (self.measured.get(MEAN_GAPS[metric]) or self.mean(MEAN_GAPS[metric]),)
         if metric == CALIBRATION:
             return (calibration_errors(self.outcomes, self.scored),) if self.scored else ()
         return tuple(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from monitor.metrics.fairness.outcomes import Outcomes
+    from monitor.profiles.cells import Cell
     from monitor.profiles.profile import Profile
 
     Floats = NDArray[np.float64]
@@ -115,14 +116,36 @@ def count_shares(outcomes: Outcomes, event: Event) -> Shares:
     )
 
 
-def mean_answers(outcomes: Outcomes) -> Means:
-    """Return each group's mean answer, for a regression; NaN for nobody, an unbounded error for one person."""
-    n = outcomes.per_cell(float(cell.n) for cell in outcomes.cells)
-    totals = outcomes.per_cell(cell.value_sum for cell in outcomes.cells)
-    squares = outcomes.per_cell(cell.value_square_sum for cell in outcomes.cells)
-    means = totals / n
-    variances = np.maximum(squares - totals * means, 0.0) / np.maximum(n - 1, 1)
-    return Means(means, np.where(n > 1, np.sqrt(variances / n), np.inf), n)
+class Moments(NamedTuple):
+    """How many people of a cell a mean is about, and their numbers' sum and sum of squares."""
+
+    n: int
+    total: float
+    squares: float
+
+
+#: Each mean of a regression, by its name in a report: what it sums in a cell.
+MEANS: Mapping[str, Callable[[Cell], Moments]] = MappingProxyType(
+    {
+        "mean_prediction": lambda cell: Moments(cell.n, cell.value_sum, cell.value_square_sum),
+        "mean_error": lambda cell: Moments(cell.errors.n, cell.errors.total, cell.errors.squares),
+        "mean_absolute_error": lambda cell: Moments(
+            cell.errors.n, cell.errors.absolute, cell.errors.squares
+        ),
+    }
+)
+
+
+def group_means(outcomes: Outcomes, moments: Callable[[Cell], Moments]) -> Means:
+    """Return each group's mean, for a regression; NaN for nobody, an unbounded error for one person."""
+    found = [moments(cell) for cell in outcomes.cells]
+    n = outcomes.per_cell(float(moment.n) for moment in found)
+    totals = outcomes.per_cell(moment.total for moment in found)
+    squares = outcomes.per_cell(moment.squares for moment in found)
+    with np.errstate(invalid="ignore"):
+        means = totals / n
+        variances = np.maximum(squares - totals * means, 0.0) / np.maximum(n - 1, 1)
+        return Means(means, np.where(n > 1, np.sqrt(variances / n), np.inf), n)
 
 
 def answer_deviation(profile: Profile) -> float:
