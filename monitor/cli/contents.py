@@ -25,6 +25,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Run": {
         "run": "Count predictions, judge windows, act on verdicts.",
         "archive": "Copy every prediction into the prediction log.",
+        "web": "Serve the page, and the prediction log over HTTP.",
     },
     "Look": {
         "top": "Follow the whole fleet on one live screen.",
@@ -146,6 +147,13 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
     "top": (
         Example("Redrawn every two seconds, until q or Ctrl-C", "monitor top"),
         Example("One picture, and the end", "monitor top --once"),
+    ),
+    "web": (
+        Example("For this machine alone", "monitor web"),
+        Example(
+            "For others too: web.auth says how they are known",
+            "monitor web --host 0.0.0.0 --settings prod.yaml",
+        ),
     ),
 }
 

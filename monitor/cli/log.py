@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
 import getpass
 import json
@@ -158,41 +157,33 @@ def rotate(settings: Settings, *, as_json: bool) -> None:
 
 
 def _show(rows: pa.Table, form: str, output: Path | None) -> None:
-    if form == "parquet":
-        import pyarrow.parquet as pq
+    from monitor.predictionlog.export import plain, to_csv, to_parquet  # brings pyarrow
 
-        pq.write_table(rows, output)
+    if form == "parquet":
+        assert output is not None
+        output.write_bytes(to_parquet(rows))
         return
     if form == "table" and output is None:
         _print_table(rows)
         return
     with output.open("w", newline="") if output else click.open_file("-", "w") as out:
         if form == "json":
-            json.dump([_nested(row) for row in rows.to_pylist()], out, default=_text, indent=2)
+            json.dump(list(plain(rows)), out, indent=2)
             out.write("\n")
         elif form == "csv":
-            writer = csv.writer(out)
-            writer.writerow(rows.column_names)
-            writer.writerows(map(_text, row.values()) for row in rows.to_pylist())
+            out.write(to_csv(rows))
         else:
             _print_table(rows, Console(file=out, width=200))
 
 
 def _print_table(rows: pa.Table, console: Console | None = None) -> None:
+    from monitor.predictionlog.export import text  # brings pyarrow
+
     shown = [name for name in _SHOWN if name in rows.column_names]
     table = plain_table(*shown)
     for row in rows.to_pylist():
         table.add_row(
-            *("-" if row[name] is None else escape(str(_text(row[name]))) for name in shown)
+            *("-" if row[name] is None else escape(str(text(row[name]))) for name in shown)
         )
     (console or Console()).print(table)
     click.echo(f"{rows.num_rows:,} rows", err=True)
-
-
-def _nested(row: dict[str, object]) -> dict[str, object]:
-    inner = {name: json.loads(str(row[name])) for name in ("features", "groups") if row.get(name)}
-    return row | inner
-
-
-def _text(value: object) -> object:
-    return value.isoformat() if isinstance(value, dt.date) else value

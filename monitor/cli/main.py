@@ -34,6 +34,7 @@ COMMANDS = {
     "run": "monitor.cli.run:run",
     "status": "monitor.cli.status:status",
     "top": "monitor.cli.top:top",
+    "web": "monitor.cli.web:web",
 }
 
 

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 _MANY = 10_000
 
 
+class NoSuchPrediction(InputError):
+    """The prediction log does not hold it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """One decision and what is known about it.
@@ -54,6 +58,7 @@ def explain(
     *,
     model: str | None = None,
     protected: bool = False,
+    seconds: float | None = None,
 ) -> Explanation:
     """Gather the story of one prediction.
 
@@ -63,6 +68,8 @@ def explain(
         Where several models' predictions bear this id.
     protected
         With the person's protected attributes; needs the master key.
+    seconds
+        How long finding it may take.
 
     Raises
     ------
@@ -71,7 +78,7 @@ def explain(
     SettingsError, StoreError
         If the log or the store cannot be read.
     """
-    row = _row(prediction_id, log, model, protected=protected)
+    row = _row(prediction_id, log, model, protected=protected, seconds=seconds)
     subject, time = ModelVersion(row["model"], row["version"]), row["event_time"].timestamp()
     longest = policy.of(subject.model).windows.max_length
     reports = [
@@ -88,12 +95,17 @@ def explain(
 
 
 def _row(
-    prediction_id: str, log: PredictionLog, model: str | None, *, protected: bool
+    prediction_id: str,
+    log: PredictionLog,
+    model: str | None,
+    *,
+    protected: bool,
+    seconds: float | None,
 ) -> dict[str, Any]:
     query = Query(model=model, prediction_id=prediction_id, limit=2)
-    rows: list[dict[str, Any]] = log.ask(query, protected=protected).to_pylist()
+    rows: list[dict[str, Any]] = log.ask(query, protected=protected, seconds=seconds).to_pylist()
     if not rows:
-        raise InputError(
+        raise NoSuchPrediction(
             "the prediction log has no such prediction",
             where=prediction_id,
             fix="It may not be archived yet, or its time is over.",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from monitor.errors import SettingsError, StoreError
+from monitor.errors import MonitorError, SettingsError, StoreError
 from monitor.predictionlog.expiry import Due, due
 from monitor.predictionlog.query import Query, ask
 from monitor.predictionlog.table import Place, PredictionTable
@@ -71,27 +71,38 @@ class PredictionLog:
         self._table, self._keys = table, keys
         self._record, self._actor, self._now = record, actor, now
 
-    def ask(self, query: Query, *, protected: bool = False) -> pa.Table:
+    def used_by(self, actor: str) -> PredictionLog:
+        """Return the same log for somebody else."""
+        return PredictionLog(self._table, self._keys, self._record, actor=actor, now=self._now)
+
+    def ask(
+        self, query: Query, *, protected: bool = False, seconds: float | None = None
+    ) -> pa.Table:
         """Return the newest rows that are asked for, oldest first.
 
         Parameters
         ----------
         protected
             With protected attributes, opened.
+        seconds
+            How long it may take; without, as long as it takes.
 
         Raises
         ------
         SettingsError
             If a subject or protected attributes are asked for without the master key.
-        InputError, StoreError
+        InputError, StoreError, QuestionTooLong
             As of `monitor.predictionlog.query.ask`; or if the question cannot be recorded.
         """
         pseudonym = None if query.subject is None else self._ring().pseudonym(query.subject)
         keys = self._ring() if protected else None
-        rows = ask(self._table, query, pseudonym=pseudonym, keys=keys)
-        self._write(
-            "log_query", filter=query.said(pseudonym), protected=protected, rows=rows.num_rows
-        )
+        asked = {"filter": query.said(pseudonym), "protected": protected}
+        try:
+            rows = ask(self._table, query, pseudonym=pseudonym, keys=keys, seconds=seconds)
+        except MonitorError as error:
+            self._write("log_query", **asked, rows=0, failed=type(error).__name__)
+            raise
+        self._write("log_query", **asked, rows=rows.num_rows)
         return rows
 
     def due(self, policy: Policy) -> list[Due]:

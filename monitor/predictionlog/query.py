@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import json
+import math
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -32,6 +34,17 @@ OPENED, DESTROYED = "opened", "key destroyed"
 Row = dict[str, Any]
 
 
+class Mark(NamedTuple):
+    """A row's place in the order of answers: by event time, then by event id."""
+
+    event_time: dt.datetime
+    event_id: str
+
+
+class QuestionTooLong(StoreError):
+    """A question that takes longer than it may."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
     """What is asked for; all of it must hold.
@@ -44,6 +57,8 @@ class Query:
         As the serving code names the person; looked up under the pseudonym.
     limit
         The newest so many.
+    before
+        Only rows older than this one: where the page before has ended.
     """
 
     model: str | None = None
@@ -54,6 +69,7 @@ class Query:
     prediction_id: str | None = None
     where: tuple[Condition, ...] = ()
     limit: int = 100
+    before: Mark | None = None
 
     def said(self, pseudonym: str | None) -> dict[str, Any]:
         """Return what is asked, for the record: the person by pseudonym only."""
@@ -66,6 +82,7 @@ class Query:
             "prediction_id": self.prediction_id,
             "where": [_said(condition) for condition in self.where],
             "limit": self.limit,
+            "before": None if self.before is None else self.before.event_id,
         }
         return {name: value for name, value in plain.items() if value not in (None, [])}
 
@@ -76,6 +93,7 @@ def ask(
     *,
     pseudonym: str | None = None,
     keys: KeyRing | None = None,
+    seconds: float | None = None,
 ) -> pa.Table:
     """Return the newest rows that are asked for, oldest first; of an event that came twice the first.
 
@@ -85,20 +103,25 @@ def ask(
         Of the query's subject.
     keys
         To open protected attributes with; without, nothing of them is read.
+    seconds
+        How long it may take; looked at after each batch of rows.
 
     Raises
     ------
     InputError
         If a condition looks at groups, and there are no keys.
+    QuestionTooLong
+        If it takes longer than it may.
     StoreError
         If the table cannot be read.
     """
+    deadline = math.inf if seconds is None else time.monotonic() + seconds
     if keys is None and any(condition.column == "groups" for condition in query.where):
         raise InputError(
             "groups are protected", where="--where", fix="Ask with --protected and the master key."
         )
     found: list[Row] = []
-    for rows in _days(table, query, pseudonym, keys):
+    for rows in _days(table, query, pseudonym, keys, deadline):
         found = _newest([*rows, *found], query.limit)
         if len(found) >= query.limit:
             break
@@ -107,10 +130,15 @@ def ask(
 
 
 def _days(
-    table: PredictionTable, query: Query, pseudonym: str | None, keys: KeyRing | None
+    table: PredictionTable,
+    query: Query,
+    pseudonym: str | None,
+    keys: KeyRing | None,
+    deadline: float,
 ) -> Iterator[list[Row]]:
     """Yield what each day has, the newest day first."""
-    since, until = (_day(query.since), _day(query.until))
+    latest = query.until if query.before is None else query.before.event_time
+    since, until = _day(query.since), _day(latest)
     dataset = table.dataset(model=query.model, since=since, until=until)
     if dataset is None:
         return
@@ -125,11 +153,13 @@ def _days(
             files[date], dataset.schema, files[date][0].format, files[date][0].filesystem
         )
         found: list[Row] = []
+        _check_time(deadline)
         try:
             if (query.prediction_id or pseudonym) and not day.count_rows(filter=chosen):
                 continue  # a look at the ids alone spares most days their other columns
             for batch in day.scanner(columns=columns, filter=chosen).to_batches():
                 found = _newest([*found, *_opened(batch.to_pylist(), query, keys)], query.limit)
+                _check_time(deadline)
         except FileNotFoundError as error:
             raise StoreError(
                 "a file went while it was read: rows were just expired or erased",
@@ -147,11 +177,15 @@ def _filter(query: Query, pseudonym: str | None) -> ds.Expression | None:
         "prediction_id": query.prediction_id,
     }
     parts = [ds.field(name) == pa.scalar(value) for name, value in equal.items() if value]
-    time = SCHEMA.field("event_time").type
+    time_type = SCHEMA.field("event_time").type
     if query.since is not None:
-        parts.append(ds.field("event_time") >= pa.scalar(query.since, time))
+        parts.append(ds.field("event_time") >= pa.scalar(query.since, time_type))
     if query.until is not None:
-        parts.append(ds.field("event_time") < pa.scalar(query.until, time))
+        parts.append(ds.field("event_time") < pa.scalar(query.until, time_type))
+    if query.before is not None:
+        then, last = pa.scalar(query.before.event_time, time_type), query.before.event_id
+        here = (ds.field("event_time") == then) & (ds.field("event_id") < pa.scalar(last))
+        parts.append((ds.field("event_time") < then) | here)
     parts += [e for e in (condition.expression() for condition in query.where) if e is not None]
     return functools.reduce(lambda a, b: a & b, parts) if parts else None
 
@@ -193,7 +227,17 @@ def _newest(rows: list[Row], limit: int) -> list[Row]:
 
 
 def _order(row: Row) -> tuple[Any, ...]:
-    return row["event_time"], row["kafka_partition"], row["kafka_offset"], row["kafka_index"]
+    """Return what rows are ordered by; those of one event lie side by side, so that no two pages show it."""
+    place = (row["kafka_partition"], row["kafka_offset"], row["kafka_index"])
+    return row["event_time"], row["event_id"], *place
+
+
+def _check_time(deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise QuestionTooLong(
+            "the question takes longer than it may",
+            fix="Ask for fewer days, one version, or by prediction id.",
+        )
 
 
 def _flat(row: Row) -> Row:

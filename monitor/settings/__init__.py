@@ -11,6 +11,7 @@ The publisher does not need this module: serving machines have no pydantic. It r
 from __future__ import annotations
 
 from monitor.settings.load import load_settings, variable
+from monitor.settings.section import reveal
 from monitor.settings.tree import (
     Audit,
     Influx,
@@ -23,8 +24,8 @@ from monitor.settings.tree import (
     Store,
     Stream,
     Topics,
-    reveal,
 )
+from monitor.settings.web import Web
 
 __all__ = [
     "Audit",
@@ -38,6 +39,7 @@ __all__ = [
     "Store",
     "Stream",
     "Topics",
+    "Web",
     "load_settings",
     "reveal",
     "variable",

@@ -11,7 +11,8 @@ import yaml
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from monitor.errors import SettingsError
-from monitor.settings.tree import Section, Settings
+from monitor.settings.section import Section
+from monitor.settings.tree import Settings
 
 PREFIX = "MONITOR_"
 _OF_OTHERS = ("MONITOR_PUBLISH__",)

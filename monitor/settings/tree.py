@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     NonNegativeFloat,
     PositiveFloat,
@@ -20,12 +18,8 @@ from pydantic import (
 )
 
 from monitor.errors import SettingsError
-
-
-class Section(BaseModel):
-    """A group of settings: frozen, and without unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+from monitor.settings.section import Section, reveal
+from monitor.settings.web import Web
 
 
 class Kafka(Section):
@@ -217,7 +211,7 @@ class Log(Section):
 
     path: str = Field(default="prediction-log", min_length=1)
     """A directory, or an object store's address such as ``s3://bucket/predictions``."""
-    storage: dict[str, str] = {}
+    storage: dict[str, str] = Field(default={})
     """Settings of the object store, by Delta's names; in the environment as one JSON object. Credentials: its own."""
     keys: Path | None = None
     """Directory of the wrapped keys, on a disk that every archiver shares; ``PATH.keys`` for a local log."""
@@ -277,9 +271,5 @@ class Settings(Section):
     notify: Notify = Notify()
     audit: Audit = Audit()
     log: Log = Log()
+    web: Web = Web()
     policy: PolicyFile = PolicyFile()
-
-
-def reveal(secret: SecretStr | None) -> str | None:
-    """Return the secret's text; None for none."""
-    return None if secret is None else secret.get_secret_value()

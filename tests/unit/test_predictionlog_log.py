@@ -218,7 +218,7 @@ def test_what_a_destroyed_key_sealed_nobody_can_read_any_more(world):
     assert (rows[0]["groups"], rows[0]["seal"]) == ("{}", DESTROYED)
     # Not with what is on the disk: no key that is left opens it.
     assert copy == {path: data for path, data in world.files() if "keys" not in str(path)}
-    world.write(event(1, event_id="another"))
+    world.write(event(1, event_id="later"))
     rows = world.log.ask(Query(), protected=True).to_pylist()
     assert [row["seal"] for row in rows] == [DESTROYED, OPENED]
 

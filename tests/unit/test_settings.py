@@ -85,7 +85,7 @@ def test_a_wrong_variable_is_named_with_what_is_right(environ, sentence):
         ("kafka: {sasl_password: hunter2}", "Set MONITOR_KAFKA__SASL_PASSWORD, or MONITOR_KAFKA__"),
         (
             "zzz: 1",
-            "There are: audit, kafka, log, notify, policy, registry, store, stream, topics.",
+            "There are: audit, kafka, log, notify, policy, registry, store, stream, topics, web.",
         ),
     ],
 )
