@@ -84,6 +84,7 @@ def compare_frames(
     """
     baseline = make_baseline(reference, roles, SUBJECT, policy, created_at="")
     profile = profile_of(current, baseline.layout, roles)
+    _look(profile, reference, current, roles)
     report = judge(
         SUBJECT,
         Window(0.0, 0.0),
@@ -98,6 +99,12 @@ def compare_frames(
         # The layout has a place for answers always; what nobody gave has not drifted.
         report = replace(report, prediction_drift=report.prediction_drift[:-1])
     return Comparison(report, baseline.profile, profile)
+
+
+def _look(profile: Profile, reference: pd.DataFrame, current: pd.DataFrame, roles: Roles) -> None:
+    """Note columns that only the current file has."""
+    foreign = set(feature_names(current, roles)) - set(feature_names(reference, roles))
+    profile.notes.look((), foreign, len(current))
 
 
 def verdict_of(report: Report) -> str:

@@ -104,7 +104,7 @@ class Intake:
         self._partition = partition
         self._partition_of = partition_of
         self._routes: dict[bytes, _Route] = {}
-        self._duplicates = 0
+        self._repeated: list[Record] = []
         self._highest: dict[bytes, int] = {}
         self._heard: dict[bytes, tuple[int, float]] = {}
 
@@ -157,7 +157,7 @@ class Intake:
                 ):
                     highest[producer] = number
                 elif 0 <= number <= known:
-                    self._duplicates += 1
+                    self._repeated.append(record)
                     continue
                 else:
                     yield _unnumbered(record, producer, sequence)
@@ -169,10 +169,10 @@ class Intake:
                 yield from self._begin(record, content, open_runs, by_id=by_id)
         yield from open_runs.values()
 
-    def take_duplicates(self) -> int:
-        """Return how many records were left out since the last call."""
-        count, self._duplicates = self._duplicates, 0
-        return count
+    def take_repeated(self) -> list[Record]:
+        """Return the records that were left out since the last call: they came before."""
+        repeated, self._repeated = self._repeated, []
+        return repeated
 
     def progress(self, now: float) -> dict[str, tuple[int, float]]:
         """Return the highest sequence counted per producer, and the arrival time at which it was last heard of.

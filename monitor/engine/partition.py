@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monitor.engine.intake import Intake, Run, identity
+from monitor.engine.notices import refused
 from monitor.engine.provisional import NO_COLUMNS, provisional_layout
 from monitor.engine.records import Forward, Outbox, Record
 from monitor.engine.roads import Road
@@ -169,7 +170,7 @@ class PartitionEngine:
                 self._outbox.forwards += [Forward(r, run.forward) for r in run.records]
             else:
                 self._count(run)
-        self.counts["duplicates"] += self._intake.take_duplicates()
+        self._note_repeated(self._intake.take_repeated())
         if records:
             self.position = records[-1].offset + 1
             self._now = max(self._now, arrival(records[-1]))
@@ -216,18 +217,20 @@ class PartitionEngine:
         for spell in spells(records, version.last_arrival, self._silence):
             version.pass_time(arrival(spell[0]), self._silence)
             for batch in version.road.decode(spell, run.content):
+                if batch.bad:
+                    batch.refused = refused(batch, version.clock, max_skew=self._max_skew)
                 self._count_batch(version, batch, by_id=run.by_id)
             version.last_arrival = max(version.last_arrival, arrival(spell[-1]))
 
     def _count_batch(self, version: Version, batch: Batch, *, by_id: bool) -> None:
         self._refuse_future(batch)
-        if by_id:
-            self._leave_out_known(version, batch)
-        if len(batch.times):
+        repeated = self._leave_out_known(version, batch) if by_id else []
+        if len(batch.times) or batch.refused:
             late, unread = version.count(batch, by_id=by_id)
             self.counts["counted"] += len(batch.times) - len(late) - unread
             reason = "too late: the watermark is past its window and the allowed lateness"
             self._refuse_events(batch, late, reason)
+        version.note_repeats(repeated)
         for record, error in {
             record.offset: (record, error) for record, error in batch.bad
         }.values():
@@ -251,10 +254,15 @@ class PartitionEngine:
             said = reason if len(those) == 1 else f"{len(those)} events are {reason}"
             self._set_aside(batch.record(those[0]), EventError("event_time", said))
 
-    def _leave_out_known(self, version: Version, batch: Batch) -> None:
+    def _leave_out_known(self, version: Version, batch: Batch) -> list[float]:
         """Leave out records whose event id stands on an earlier one: of this batch, or counted and open to revision.
 
         Only what can be counted is asked: a record that is mended and sent again has the id of the bad one.
+
+        Returns
+        -------
+        list of float
+            Times of the events left out.
         """
         first: dict[bytes, int] = {}
         known: dict[int, bool] = {}
@@ -265,9 +273,24 @@ class PartitionEngine:
                 known[record.offset] = name is not None and (
                     first.setdefault(name, record.offset) != record.offset or version.knows(name)
                 )
-        if any(known.values()):
-            self.counts["duplicates"] += sum(known.values())
-            batch.keep(np.flatnonzero([not known[record.offset] for record in records]))
+        if not any(known.values()):
+            return []
+        self.counts["duplicates"] += sum(known.values())
+        again = np.array([known[record.offset] for record in records])
+        times: list[float] = batch.times[again].tolist()
+        batch.keep(np.flatnonzero(~again))
+        return times
+
+    def _note_repeated(self, records: Sequence[Record]) -> None:
+        self.counts["duplicates"] += len(records)
+        by_key: dict[bytes, list[Record]] = {}
+        for record in records:
+            by_key.setdefault(record.key or b"", []).append(record)
+        for key, group in by_key.items():
+            for subject in self._intake.subjects(group) if key else ():
+                version = self._versions.get(subject)
+                if version is not None:
+                    version.note_repeats(version.clock.repeated(group))
 
     def _refuse_unreadable(self, run: Run) -> None:
         """Set aside records of which none says what columns there are, each with what is wrong with it."""

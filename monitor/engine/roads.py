@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
@@ -79,6 +79,21 @@ class Road:
         return decoder
 
 
+class Refused(NamedTuple):
+    """An event set aside because a feature is of another type.
+
+    Attributes
+    ----------
+    time
+        Of the event, seconds.
+    """
+
+    offset: int
+    time: float
+    feature: str
+    reason: str
+
+
 @dataclass(slots=True)
 class Batch:
     """Decoded events of one version, of which some may turn out not to count.
@@ -91,6 +106,8 @@ class Batch:
         Records that are no events, with the reason.
     times
         Event times of those that may count, shape (n,), seconds.
+    refused
+        Events among the bad that are so only for the type of a feature.
     """
 
     road: Road
@@ -98,6 +115,7 @@ class Batch:
     records: Sequence[Record]
     decoded: Decoded | None
     bad: list[tuple[Record, EventError]]
+    refused: list[Refused] = field(default_factory=list)
     _at: Positions | None = None
 
     @property

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from monitor.engine.intake import identity
+from monitor.engine.notices import Arrivals, Clock, look
 from monitor.metrics.protocol import NO_OTHERS
 from monitor.policy.judge import judge
 from monitor.policy.trends import History, remember, with_trends
@@ -95,6 +96,7 @@ class Version:
         self.history = History()
         self.verdict: Verdict | None = None
         self.road: Road | None = None
+        self.clock = Clock(subject)
         self._merged_away: list[int] = []
 
     @property
@@ -135,20 +137,34 @@ class Version:
         """
         late: list[int] = []
         unread = 0
-        for step in self.spans.assign(batch.times):
+        arrivals = Arrivals(batch)
+        for step in self.spans.assign(arrivals.times):
             if step is None:
                 self.freeze()
-            elif step.span is None:
-                late += step.events.tolist()
+                continue
+            events, refused = arrivals.split(step.events)
+            if step.span is None:
+                late += events.tolist()
             else:
                 content = self._content(step.span)
                 content.stale = content.unsaved = True
-                lost = batch.append(step.events, content)
+                content.profile.notes.refuse(refused)
+                look(batch, events, content.road.layout, content.profile.notes)
+                lost = batch.append(events, content)
                 step.span.n -= lost
                 unread += lost
                 if by_id:
-                    content.remember(batch.record(event) for event in step.events.tolist())
+                    content.remember(batch.record(event) for event in events.tolist())
         return late, unread
+
+    def note_repeats(self, times: Iterable[float]) -> None:
+        """Take note of events that came again, in the windows that still have them."""
+        for time in times:
+            span = self.spans.span_at(time)
+            content = self.contents.get(span.first) if span else None
+            if content is not None:
+                content.profile.notes.repeated += 1
+                content.stale = content.unsaved = True
 
     def pass_time(self, now: float, silence: float) -> None:
         """Move the watermark on by the time for which this version has been silent up to `now` (arrival time).

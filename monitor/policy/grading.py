@@ -15,8 +15,12 @@ from monitor.reports import Breach, ColumnDrift, FairnessMeasure, Family, Findin
 
 PREDICTION_RULE = "prediction_psi"
 
-#: A label's surge, and a column's becoming constant, are judged like a surge of the value 0.
-_LEVEL_OF = {"category_surge": "zero_surge", "constant": "zero_surge"}
+#: A label's surge, and a column's becoming constant, are judged like a surge of the value 0; an absent one is missing.
+_LEVEL_OF = {
+    "absent": "missing_surge",
+    "category_surge": "zero_surge",
+    "constant": "zero_surge",
+}
 
 M = TypeVar("M", ColumnDrift, FairnessMeasure, Finding)
 

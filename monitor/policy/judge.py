@@ -100,7 +100,9 @@ def judge_baseline(baseline: Baseline, policy: ModelPolicy) -> Graded[FairnessMe
 def _status(current: Profile, baseline: Baseline | None, policy: ModelPolicy) -> Status:
     if baseline is None:
         return Status.NO_BASELINE
-    return Status.OK if current.n >= policy.windows.min_events else Status.INSUFFICIENT
+    # Answers that could not be counted were given all the same: when all are of another type, that must be told.
+    came = current.n + current.notes.refusals
+    return Status.OK if came >= policy.windows.min_events else Status.INSUFFICIENT
 
 
 def _measured(
@@ -126,6 +128,8 @@ def _measured(
             zero_surge=levels.zero_surge.warn,
             unseen=levels.unseen.warn,
             out_of_range=levels.out_of_range.warn,
+            type_change=levels.type_change.warn,
+            duplicates=levels.duplicates.warn,
             # Findings carry no p-value to be asked again: one rate, the stricter, serves both levels.
             q=rates.block / _TESTED_FAMILIES,
             minimum_group_size=policy.fairness.minimum_group_size,

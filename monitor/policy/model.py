@@ -119,12 +119,22 @@ class FairnessRules(_Frozen):
 
 
 class QualityRules(_Frozen):
-    """From which surge of a share a finding is reported; findings notify, they never roll back."""
+    """From which surge of a share a finding is reported; findings notify, they never roll back.
+
+    Attributes
+    ----------
+    type_change
+        Share of events set aside because a feature is of another type.
+    duplicates
+        Share of events that came again; each is counted once.
+    """
 
     missing_surge: Levels = Levels(warn=0.02, block=0.1)
     zero_surge: Levels = Levels(warn=0.1, block=0.3)
     unseen: Levels = Levels(warn=0.01, block=0.05)
     out_of_range: Levels = Levels(warn=0.01, block=0.05)
+    type_change: Levels = Levels(warn=0.01, block=0.1)
+    duplicates: Levels = Levels(warn=0.05, block=0.5)
 
 
 class TrendRules(_Frozen):

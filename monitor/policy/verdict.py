@@ -31,7 +31,7 @@ from monitor.policy.model import ModelPolicy
 from monitor.policy.severity import rank
 from monitor.policy.streak import Streak, find_streaks, latest_revisions
 from monitor.profiles.profile import Profile
-from monitor.reports import Action, Family, Report, Status, Verdict, Window
+from monitor.reports import Action, Family, Report, Severity, Status, Verdict, Window
 
 Merged = Callable[[Sequence[Window]], Profile | None]
 
@@ -95,7 +95,11 @@ def decide(
         severity=newest.severity,
         action=Action.NONE,
         reason=_nothing_to_do(newest),
-        findings=tuple(finding.sentence for finding in newest.quality if finding.sentence),
+        findings=tuple(
+            finding.sentence
+            for finding in newest.quality
+            if finding.sentence and finding.severity is not Severity.PASS
+        ),
         dry_run=policy.dry_run,
         policy_sha256=policy_sha256,
         baseline_sha256=newest.baseline_sha256,

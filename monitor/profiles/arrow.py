@@ -16,7 +16,7 @@ from monitor.profiles.layout import Kind
 from monitor.profiles.vocabulary import MISSING_CODE, Codes, RowShape, Vocabulary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
@@ -49,11 +49,15 @@ class _Plan:
         So that nothing else is read.
     places
         Position of each wanted column among those that are read.
+    absent, foreign
+        Features of the layout that it lacks, and those that it has beside them.
     """
 
     schema: bytes
     options: Any
     places: dict[str, int]
+    absent: tuple[str, ...]
+    foreign: tuple[str, ...]
 
 
 class ArrowDecoder:
@@ -104,7 +108,8 @@ class ArrowDecoder:
             columns = np.concatenate([part[1] for part in parts], axis=1)
         else:
             times, columns = np.empty(0), np.empty((self._shape.width, 0))
-        return Decoded(columns.T, times, self._vocabulary)
+        absent, foreign = (self._plan.absent, self._plan.foreign) if self._plan else ((), ())
+        return Decoded(columns.T, times, self._vocabulary, absent=absent, foreign=foreign)
 
     def _read(self, value: bytes) -> list[Any]:
         source = pa.py_buffer(value)
@@ -200,7 +205,19 @@ def _plan(shape: RowShape, written: bytes, schema: Any) -> _Plan:
     options = pa.ipc.IpcReadOptions(
         included_fields=[index for index, _ in included], use_threads=False
     )
-    return _Plan(written, options, {name: at for at, (_, name) in enumerate(included)})
+    places = {name: at for at, (_, name) in enumerate(included)}
+    return _Plan(written, options, places, *_unlike(layout, schema.names))
+
+
+def _unlike(layout: Layout, names: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the layout's features that are not among the names, and the features that are there beside them."""
+    known = {f"features.{column.name}" for column in layout.features}
+    there = {name for name in names if name.startswith("features.")}
+    return _bare(known - there), _bare(there - known)
+
+
+def _bare(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(name.removeprefix("features.") for name in names))
 
 
 def _is_instant(kind: Any) -> bool:

@@ -12,6 +12,7 @@ from msgspec import Struct
 from monitor.errors import StateError
 from monitor.profiles.cells import Cell, Errors
 from monitor.profiles.layout import Layout
+from monitor.profiles.notes import Notes
 from monitor.profiles.profile import Profile
 from monitor.profiles.sketch import CategorySketch, NumericSketch, search_edges
 
@@ -58,6 +59,16 @@ class CellWire(Struct, frozen=True):
     errors: tuple[int, float, float, float]
 
 
+class NotesWire(Struct, frozen=True):
+    """What was noticed about the events."""
+
+    looked_at: int
+    absent: dict[str, int]
+    foreign: dict[str, int]
+    refused: list[tuple[str, str, int]]
+    repeated: int
+
+
 class ProfileWire(Struct, frozen=True):
     """A profile without its layout, which is stored once."""
 
@@ -65,6 +76,7 @@ class ProfileWire(Struct, frozen=True):
     n: int
     sketches: tuple[NumericWire | CategoryWire, ...]
     cells: tuple[CellWire, ...]
+    notes: NotesWire
 
 
 def to_wire(profile: Profile) -> ProfileWire:
@@ -88,6 +100,7 @@ def to_wire(profile: Profile) -> ProfileWire:
             )
             for group, cell in profile.cells.items()
         ),
+        _notes_to_wire(profile.notes),
     )
 
 
@@ -125,7 +138,7 @@ def from_wire(wire: ProfileWire, layout: Layout) -> Profile:
         )
         for cell in wire.cells
     }
-    return Profile(layout, sketches, cells, wire.n)
+    return Profile(layout, sketches, cells, wire.n, _notes_from_wire(wire.notes))
 
 
 def encode_profile(profile: Profile) -> bytes:
@@ -155,6 +168,16 @@ def decode_profile(data: bytes, layout: Layout) -> Profile:
         msg = f"a profile cannot be read: {error}"
         raise StateError(msg) from error
     return from_wire(wire, layout)
+
+
+def _notes_to_wire(notes: Notes) -> NotesWire:
+    refused = [(feature, reason, n) for (feature, reason), n in notes.refused.items()]
+    return NotesWire(notes.looked_at, notes.absent, notes.foreign, refused, notes.repeated)
+
+
+def _notes_from_wire(wire: NotesWire) -> Notes:
+    refused = {(feature, reason): n for feature, reason, n in wire.refused}
+    return Notes(wire.looked_at, dict(wire.absent), dict(wire.foreign), refused, wire.repeated)
 
 
 def _sketch_to_wire(sketch: NumericSketch | CategorySketch) -> NumericWire | CategoryWire:

@@ -46,6 +46,8 @@ class Decoded:
         Position and reason of each value that is not an event.
     event_ids
         Of the good events, if asked for.
+    absent, foreign
+        Features that no event of the message has, and such as the layout does not know, where a schema says so.
     """
 
     rows: Floats
@@ -54,6 +56,8 @@ class Decoded:
     index: Positions | None = None
     bad: list[tuple[int, EventError]] = field(default_factory=list)
     event_ids: list[str] | None = None
+    absent: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.times)

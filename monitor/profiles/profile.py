@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from monitor.errors import LayoutMismatch
 from monitor.profiles.cells import Cell
 from monitor.profiles.layout import CELL_CAP, OTHER
+from monitor.profiles.notes import Notes
 from monitor.profiles.sketch import CategorySketch, NumericSketch, Sketch
 
 if TYPE_CHECKING:
@@ -31,12 +32,15 @@ class Profile:
         there is an event: without protected attributes the key is ``()``.
     n
         How many events.
+    notes
+        What was noticed about the events themselves.
     """
 
     layout: Layout
     sketches: tuple[Sketch, ...]
     cells: dict[Group, Cell] = field(default_factory=dict)
     n: int = 0
+    notes: Notes = field(default_factory=Notes)
 
     @classmethod
     def empty(cls, layout: Layout) -> Profile:
@@ -89,6 +93,7 @@ class Profile:
             tuple(_merge(a, b) for a, b in zip(self.sketches, other.sketches, strict=True)),
             cells,
             self.n + other.n,
+            self.notes + other.notes,
         )
 
 

@@ -189,6 +189,10 @@ class Spans:
         del self.spans[span.first]
         self.final = max(self.final, span.stop * self.lengths.length)
 
+    def span_at(self, time: float) -> Span | None:
+        """Return the span that holds an instant, if there is one."""
+        return self._span_of(int(time // self.lengths.length))
+
     def _steps(self, slots: Positions, before: Floats, start: int, stop: int) -> Iterator[Step]:
         part = slots[start:stop]
         for slot in np.unique(part).tolist():

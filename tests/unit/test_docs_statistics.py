@@ -12,6 +12,7 @@ from scipy import special
 from monitor.metrics.drift import METRICS
 from monitor.metrics.fairness.measures import CALIBRATION, IMPACT, MEAN_GAPS, SHARE_GAPS
 from monitor.metrics.quality.columns import CONSTANT, OUT_OF_RANGE
+from monitor.metrics.quality.events import ABSENT, DUPLICATES, FOREIGN, TYPE_CHANGE
 from monitor.metrics.quality.questions import CATEGORY_SURGE, MISSING_SURGE, UNSEEN, ZERO_SURGE
 from monitor.policy.model import ModelPolicy
 from monitor.reports import ColumnDrift
@@ -29,6 +30,7 @@ NO_MEASURE = {"feature", "kind", "severity", "significant", "p_value"}
             *(field.name for field in msgspec.structs.fields(ColumnDrift)),
             *SHARE_GAPS,
             *(IMPACT, CALIBRATION, *MEAN_GAPS),
+            *(TYPE_CHANGE, ABSENT, FOREIGN, DUPLICATES),
             *(CONSTANT, OUT_OF_RANGE, CATEGORY_SURGE, MISSING_SURGE, UNSEEN, ZERO_SURGE),
         }
         - NO_MEASURE
@@ -50,6 +52,8 @@ def test_the_levels_are_the_defaults():
         policy.quality.zero_surge,
         policy.quality.unseen,
         policy.quality.out_of_range,
+        policy.quality.type_change,
+        policy.quality.duplicates,
     ]
     table = PAGE.partition("## When is it called a breach?")[2].partition("\n## ")[0]
     for level in levels:

@@ -9,6 +9,7 @@ import numpy as np
 from monitor.metrics.false_discovery import discoveries
 from monitor.metrics.proportions import surge_p_value
 from monitor.metrics.quality.columns import constant_columns, out_of_range_columns
+from monitor.metrics.quality.events import ABSENT, event_findings
 from monitor.metrics.quality.groups import Margin, margins
 from monitor.metrics.quality.questions import (
     CATEGORY_SURGE,
@@ -59,6 +60,8 @@ def find_quality(
     zero_surge: float,
     unseen: float,
     out_of_range: float,
+    type_change: float = 0.01,
+    duplicates: float = 0.05,
     q: float = 0.001,
     minimum_group_size: int = 30,
 ) -> tuple[Finding, ...]:
@@ -75,6 +78,8 @@ def find_quality(
         The baseline's profile and the window's, of one layout.
     missing_surge, zero_surge, unseen, out_of_range
         Growth of a share from which on it is told, in [0, 1]; `zero_surge` holds for any single label too.
+    type_change, duplicates
+        Share of the window's events, set aside for a value's type, or come again, from which on it is told.
     q
         Rate of false discoveries allowed, in (0, 1).
     minimum_group_size
@@ -83,8 +88,10 @@ def find_quality(
     Returns
     -------
     tuple of Finding
-        Columns that became constant, surges, values out of range; severities left for the policy to grade.
+        What is wrong with the events, columns that became constant, surges, values out of range; severities left for the policy to grade.
     """
+    events = event_findings(reference, current, type_change=type_change, duplicates=duplicates, q=q)
+    absent = {finding.feature for finding in events if finding.check == ABSENT}
     constant = constant_columns(reference, current, q=q)
     gone = {finding.feature for finding in constant}
     levels = {
@@ -98,14 +105,15 @@ def find_quality(
         _finding(surge, current.layout)
         for surge in _explain(surges)
         # A constant column's one value surges too: said once is enough.
-        if surge.question.feature not in gone or surge.question.check == MISSING_SURGE
+        if (surge.question.check == MISSING_SURGE and surge.question.feature not in absent)
+        or (surge.question.check != MISSING_SURGE and surge.question.feature not in gone)
     ]
     outside = [
         finding
         for finding in out_of_range_columns(reference, current, level=out_of_range, q=q)
         if finding.feature not in gone
     ]
-    return (*constant, *told, *outside)
+    return (*events, *constant, *told, *outside)
 
 
 def _surges(
