@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from monitor.predictionlog.keys import KeyRing
     from monitor.predictionlog.log import PredictionLog
     from monitor.predictionlog.table import PredictionTable
+    from monitor.publish import PredictionPublisher
     from monitor.registry.mlflow_registry import Registry
     from monitor.stores.protocol import ReportStore
     from monitor.stream import StreamOptions
@@ -192,29 +193,70 @@ def run_archiver(settings: Settings, stop: threading.Event) -> None:
     SettingsError
         If there is no master key.
     """
-    from monitor.predictionlog.archiver import Archiver, BatchSize
+    from monitor.predictionlog.archiver import Archiver, BatchSize, together
+    from monitor.predictionlog.labels import LabelRows
     from monitor.predictionlog.rows import Rows
 
     policy, log, keys = load_policy(settings), settings.log, _key_ring(settings)
+    topics, size = (
+        settings.topics.names(),
+        BatchSize(rows=log.batch_rows, seconds=log.batch_seconds),
+    )
     if keys is None:
         raise SettingsError(
             "the prediction log needs a master key",
             where="log.master_key",
             fix="Make one with `openssl rand -base64 32`, and name its file by MONITOR_LOG__MASTER_KEY_FILE.",
         )
-    Archiver(
+    rows = Rows(
+        keys,
+        lambda model: policy.of(model).protected_features.keys(),
+        max_skew=settings.stream.max_skew_seconds,
+    )
+    app, seconds = settings.stream.app, settings.stream.session_seconds
+    kafka = settings.kafka.confluent()
+    predictions = Archiver(
         _prediction_table(settings),
-        Rows(
-            keys,
-            lambda model: policy.of(model).protected_features.keys(),
-            max_skew=settings.stream.max_skew_seconds,
-        ),
-        settings.kafka.confluent(),
-        app=settings.stream.app,
-        topic=settings.topics.names()["predictions"],
-        size=BatchSize(rows=log.batch_rows, seconds=log.batch_seconds),
-        session_seconds=settings.stream.session_seconds,
-    ).run(stop)
+        rows,
+        kafka,
+        app=app,
+        topic=topics["predictions"],
+        size=size,
+        session_seconds=seconds,
+    )
+    labels = Archiver(
+        _label_table(settings),
+        LabelRows(),
+        kafka,
+        app=f"{app}-labels",
+        topic=topics["labels"],
+        size=size,
+        session_seconds=seconds,
+    )
+    together([predictions.run, labels.run], stop)
+
+
+def open_publisher(settings: Settings) -> PredictionPublisher:
+    """Return a publisher for the desk: no spool, since a person is there to try again."""
+    from monitor.publish import PredictionPublisher
+
+    kafka, topics = settings.kafka, settings.topics.names()
+    paths = {
+        name: None if path is None else str(path)
+        for name in ("ssl_ca", "ssl_cert", "ssl_key")
+        for path in [getattr(kafka, name)]
+    }
+    return PredictionPublisher(
+        kafka.bootstrap,
+        topic=topics["predictions"],
+        labels_topic=topics["labels"],
+        source="/desk",
+        security_protocol=kafka.security_protocol,
+        sasl_mechanism=kafka.sasl_mechanism,
+        sasl_username=kafka.sasl_username,
+        sasl_password=reveal(kafka.sasl_password),
+        **paths,
+    )
 
 
 def open_prediction_log(settings: Settings, actor: str) -> PredictionLog:
@@ -238,6 +280,13 @@ def _prediction_table(settings: Settings) -> PredictionTable:
     from monitor.predictionlog.table import PredictionTable
 
     return PredictionTable(settings.log.path, settings.log.storage)
+
+
+def _label_table(settings: Settings) -> PredictionTable:
+    from monitor.predictionlog.labels import LABELS
+    from monitor.predictionlog.table import PredictionTable
+
+    return PredictionTable(settings.log.labels, settings.log.storage, layout=LABELS)
 
 
 def _key_ring(settings: Settings) -> KeyRing | None:

@@ -153,17 +153,22 @@ class LabelEvent(Struct, frozen=True, kw_only=True):
     ----------
     prediction_id
         The prediction it belongs to.
+    model_version
+        Empty where whoever knows the outcome does not know it: the prediction says.
+    label
+        In the words of the predictions: a class, or a number.
     label_time
         When the outcome became known, RFC 3339 with an offset.
     revision
-        A higher revision of the same prediction's label replaces a lower one.
+        A higher revision of the same prediction's label replaces a lower one; of one revision, the later
+        `label_time` holds.
     """
 
     prediction_id: Identifier
     model_name: Name
-    model_version: str
     label: int | float | str | bool
     label_time: Instant
+    model_version: str = ""
     source: str | None = None
     revision: Annotated[int, Meta(ge=0)] = 0
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "demo": "monitor.cli.demo:demo",
     "doctor": "monitor.cli.doctor:doctor",
     "explain": "monitor.cli.explain:explain",
+    "labels": "monitor.cli.labels:labels",
     "log": "monitor.cli.log:log",
     "policy": "monitor.cli.policy:policy",
     "replay": "monitor.cli.replay:replay",

@@ -1,4 +1,4 @@
-"""From topic `predictions` into the table: each event once, whatever is killed when."""
+"""From a topic, predictions or labels, into its table: each event once, whatever is killed when."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
@@ -17,8 +17,11 @@ from confluent_kafka import Message as KafkaMessage
 from monitor.engine.intake import CONTENT_HEADER, FORWARDED_HEADER
 from monitor.errors import EventError, KafkaError, StoreError
 from monitor.events import JSON_CONTENT
-from monitor.predictionlog.rows import Message, Rows
+from monitor.predictionlog.rows import Message
 from monitor.predictionlog.table import Fenced, Positions, PredictionTable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +36,27 @@ _MESSAGES = 5_000
 
 #: Commits between two looks for small files.
 _COMMITS = 50
+
+
+class Gathered(Protocol):
+    """What is gathered until it is written: `monitor.predictionlog.rows.Rows`, or labels."""
+
+    def __len__(self) -> int: ...
+
+    def add(self, message: Message) -> int:
+        """Take a message's events; return how many.
+
+        Raises
+        ------
+        EventError
+            If it is not usable.
+        """
+
+    def take(self) -> pa.Table:
+        """Return the rows as a table, and start anew."""
+
+    def drop(self) -> None:
+        """Forget what was gathered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +90,7 @@ class _Batch:
 
 
 class Archiver:
-    """Reads predictions and writes them into the table.
+    """Reads a topic and writes it into the table.
 
     The table itself says how far it has come: rows and offsets are one commit. Kafka's committed offsets are only
     for those who look at the lag.
@@ -86,7 +110,7 @@ class Archiver:
     def __init__(
         self,
         table: PredictionTable,
-        rows: Rows,
+        rows: Gathered,
         kafka: Mapping[str, Any],
         *,
         app: str,
@@ -291,6 +315,28 @@ class Archiver:
 
     def _source(self, partition: int) -> str:
         return f"{self._topic}-{partition}"
+
+
+def together(runs: Sequence[Callable[[threading.Event], None]], stop: threading.Event) -> None:
+    """Run several archivers until `stop` is set; one that fails has the others stop, and its error is raised."""
+    failures: list[Exception] = []
+
+    def run(one: Callable[[threading.Event], None]) -> None:
+        try:
+            one(stop)
+        except Exception as error:  # noqa: BLE001 - raised below, in the caller's thread
+            failures.append(error)
+            stop.set()
+
+    threads = [threading.Thread(target=run, args=(one,), daemon=True) for one in runs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        # With a timeout, so that signals are heard meanwhile.
+        while thread.is_alive():
+            thread.join(_POLL)
+    if failures:
+        raise failures[0]
 
 
 def _check_range(consumer: Consumer, place: TopicPartition) -> None:

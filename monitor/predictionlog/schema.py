@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import pyarrow as pa
 
 _INSTANT = pa.timestamp("us", tz="UTC")
@@ -48,6 +50,18 @@ CONFIGURATION = {
     "delta.dataSkippingStatsColumns": "event_time,kafka_partition,kafka_offset",
     "delta.logRetentionDuration": "interval 7 days",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class TableLayout:
+    """A Delta table's columns, its directories, and what Delta keeps of it."""
+
+    schema: pa.Schema
+    partitions: tuple[str, ...] = PARTITIONS
+    configuration: dict[str, str] = field(default_factory=lambda: dict(CONFIGURATION))
+
+
+PREDICTIONS = TableLayout(SCHEMA)
 
 #: What only who holds the permission sees, and only opened.
 SEALED = ("protected", "key_id")

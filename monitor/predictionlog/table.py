@@ -19,7 +19,7 @@ from deltalake.exceptions import (
 )
 
 from monitor.errors import MonitorError, StoreError
-from monitor.predictionlog.schema import CONFIGURATION, PARTITIONS, SCHEMA
+from monitor.predictionlog.schema import PREDICTIONS, TableLayout
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
@@ -66,6 +66,8 @@ class PredictionTable:
         Settings of the object store, passed through to Delta.
     writer
         How files are written.
+    layout
+        Columns and directories: of predictions, or of labels.
     """
 
     def __init__(
@@ -74,8 +76,10 @@ class PredictionTable:
         storage: Mapping[str, str] | None = None,
         *,
         writer: WriterProperties = _WRITER,
+        layout: TableLayout = PREDICTIONS,
     ) -> None:
         self.uri = uri
+        self._layout = layout
         self._storage = dict(storage or {})
         self._writer = writer
         self._delta: DeltaTable | None = None
@@ -91,10 +95,10 @@ class PredictionTable:
         with self._plainly():
             self._delta = DeltaTable.create(
                 self.uri,
-                SCHEMA,
+                self._layout.schema,
                 mode="ignore",
-                partition_by=list(PARTITIONS),
-                configuration=CONFIGURATION,
+                partition_by=list(self._layout.partitions),
+                configuration=self._layout.configuration,
                 storage_options=self._storage,
             )
         self._check_schema()
@@ -284,7 +288,7 @@ class PredictionTable:
     def _check_schema(self) -> None:
         assert self._delta is not None
         found = pa.schema(self._delta.schema().to_arrow())
-        for field in SCHEMA:
+        for field in self._layout.schema:
             at = found.get_field_index(field.name)
             there = found.field(at).type if at >= 0 else None
             if there is not None and _plain(there) != field.type:

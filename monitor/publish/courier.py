@@ -34,7 +34,12 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from monitor.errors import SettingsError
-from monitor.events import PRODUCER_HEADER, SEQUENCE_HEADER, cloud_event_headers
+from monitor.events import (
+    PREDICTION_TYPE,
+    PRODUCER_HEADER,
+    SEQUENCE_HEADER,
+    cloud_event_headers,
+)
 from monitor.publish.ledger import Alarm, Counts
 from monitor.publish.session import Session, Settled
 from monitor.publish.spool import Record, Spool
@@ -59,6 +64,7 @@ class Parcel(NamedTuple):
     events: int
     content_type: bytes
     value: bytes
+    type: str = PREDICTION_TYPE
 
 
 class Courier(threading.Thread):
@@ -318,7 +324,11 @@ class Courier(threading.Thread):
     def _number(self, parcel: Parcel) -> Record:
         sequence = self._identity.next_sequence()
         headers = cloud_event_headers(
-            parcel.event_id, parcel.event_time, self._source, content_type=parcel.content_type
+            parcel.event_id,
+            parcel.event_time,
+            self._source,
+            type_=parcel.type,
+            content_type=parcel.content_type,
         )
         headers.append((PRODUCER_HEADER, self._identity.producer_id.encode()))
         headers.append((SEQUENCE_HEADER, b"%d" % sequence))

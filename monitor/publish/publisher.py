@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from monitor.errors import SettingsError
-from monitor.events import ARROW_CONTENT, JSON_CONTENT, ModelVersion, PredictionEvent, encode
+from monitor.events import (
+    ARROW_CONTENT,
+    JSON_CONTENT,
+    LABEL_TYPE,
+    LabelEvent,
+    ModelVersion,
+    PredictionEvent,
+    encode,
+    new_event_id,
+)
 from monitor.publish.courier import Courier, Parcel
 from monitor.publish.identity import Identity
 from monitor.publish.ledger import Alarm, Counts
@@ -70,6 +79,7 @@ class PredictionPublisher:
         self._lock = threading.Lock()
         self._closed = False
         self._refused = self._invalid = 0
+        self._labels: PredictionPublisher | None = None
         self._begin()
         _forget_after_fork(self)
         atexit.register(self.close)
@@ -102,6 +112,44 @@ class PredictionPublisher:
                 return
             key = f"{event.model_name}/{event.model_version}".encode()
             parcel = Parcel(key, event.event_id, event.event_time, 1, JSON_CONTENT, value)
+        except (TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+            self.refuse(error)
+            return
+        self._enqueue(parcel)
+
+    def publish_label(self, label: LabelEvent) -> None:
+        """Hand over what turned out to be true of a prediction; as `publish`, to the labels' topic.
+
+        Labels have a queue and a spool of their own: `labels` counts them.
+        """
+        self.labels._publish_label(label)  # noqa: SLF001 of this class
+
+    @property
+    def labels(self) -> PredictionPublisher:
+        """The publisher of labels, made when it is first asked for; it is closed with this one."""
+        with self._lock:
+            if self._labels is None:
+                own = self.settings
+                spool = own.spool_directory
+                self._labels = PredictionPublisher(
+                    replace(
+                        own,
+                        topic=own.labels_topic,
+                        producer_id=None,
+                        spool_directory=None if spool is None else Path(spool) / "labels",
+                    )
+                )
+            return self._labels
+
+    def _publish_label(self, label: LabelEvent) -> None:
+        try:
+            value = encode(label)
+            if label.label_time.tzinfo is None:
+                self.refuse("label_time has no time zone")
+                return
+            # By prediction: all that is said of one lies in one partition, in the order in which it was said.
+            key, at = label.prediction_id.encode(), label.label_time
+            parcel = Parcel(key, new_event_id(), at, 1, JSON_CONTENT, value, LABEL_TYPE)
         except (TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             self.refuse(error)
             return
@@ -154,6 +202,9 @@ class PredictionPublisher:
             if self._closed:
                 return
             self._closed = True
+            labels = self._labels
+        if labels is not None:
+            labels.close(timeout)
         atexit.unregister(self.close)
         self.flush(timeout)
         self._courier.leave(timeout + 5.0)

@@ -26,6 +26,8 @@ class PublisherSettings:
     ----------
     bootstrap
         ``host:port`` of one or more brokers, with commas between.
+    topic, labels_topic
+        Where predictions go, and labels.
     producer_id
         Only with `spool_directory`. Chosen by the publisher if left out, which is best.
     spool_directory
@@ -51,6 +53,7 @@ class PublisherSettings:
 
     bootstrap: str
     topic: str = "predictions"
+    labels_topic: str = "labels"
     source: str = field(default_factory=lambda: f"/serving/{socket.gethostname()}")
     producer_id: str | None = None
     spool_directory: str | Path | None = None
@@ -170,6 +173,7 @@ _KAFKA_SETTINGS: dict[str, type] = dict.fromkeys(
 )
 _PUBLISH_SETTINGS: dict[str, type] = {
     "topic": str,
+    "labels_topic": str,
     "source": str,
     "producer_id": str,
     "spool_directory": str,

@@ -230,6 +230,17 @@ class Log(Section):
         return json.loads(value) if isinstance(value, str) else value
 
     @property
+    def labels(self) -> str:
+        """Address of the labels' table, beside that of predictions.
+
+        Examples
+        --------
+        >>> Log(path="s3://bucket/predictions/").labels
+        's3://bucket/predictions.labels'
+        """
+        return f"{self.path.rstrip('/')}.labels"
+
+    @property
     def key_directory(self) -> Path:
         """The directory of the wrapped keys.
 

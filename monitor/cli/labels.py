@@ -1,0 +1,54 @@
+"""`monitor labels`: what turned out to be true, and what it says of the windows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from monitor.bootstrap import open_publisher
+from monitor.cli.options import PATH, as_json, print_json, settings_option
+from monitor.desk.labels import read_labels
+from monitor.errors import KafkaError
+from monitor.settings import Settings
+
+#: Labels handed over before the broker is waited for: fewer than the publisher's queue holds.
+_AT_ONCE = 20_000
+
+
+@click.group()
+def labels() -> None:
+    """Load labels, and judge windows by them."""
+
+
+@labels.command()
+@click.argument("file", type=PATH)
+@click.option("--model", metavar="M", help="Where FILE has no column model.")
+@click.option("--timeout", type=click.FloatRange(min=1), default=60.0, show_default=True)
+@settings_option
+@as_json
+def load(
+    file: Path, model: str | None, timeout: float, settings: Settings, *, as_json: bool
+) -> None:
+    """Publish FILE (parquet or CSV) to topic `labels`; `monitor archive` takes them from there.
+
+    Columns: prediction_id, label, label_time (or event_time), and optionally revision, source, model, version.
+    Loading a file twice changes nothing: of labels that say the same the last one holds.
+    """
+    read = read_labels(file, model)
+    with open_publisher(settings) as publisher:
+        for start in range(0, len(read.labels), _AT_ONCE):
+            for label in read.labels[start : start + _AT_ONCE]:
+                publisher.publish_label(label)
+            if not publisher.labels.flush(timeout):
+                delivered = publisher.labels.counts.delivered
+                raise KafkaError(
+                    f"{delivered:,} of {len(read.labels):,} labels were confirmed in {timeout:g} s",
+                    where=settings.kafka.bootstrap,
+                    fix="Look at the broker, and load the file again: nothing counts twice.",
+                )
+    done = {"file": str(file), "labels": len(read.labels), "unlabelled_rows": read.unlabelled}
+    if as_json:
+        print_json(done)
+        return
+    click.echo(f"{len(read.labels):,} labels published, {read.unlabelled:,} rows without one.")
