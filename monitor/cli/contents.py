@@ -24,8 +24,9 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "Run": {
         "run": "Count predictions, judge windows, act on verdicts.",
-        "archive": "Copy every prediction into the prediction log.",
         "web": "Serve the page, and the prediction log over HTTP.",
+        "archive": "Copy every prediction and label into the prediction log.",
+        "labels": "Load what turned out to be true.",
     },
     "Look": {
         "top": "Follow the whole fleet on one live screen.",
@@ -90,6 +91,12 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
     "explain": (
         Example("Why was this one answered so?", "monitor explain 0195f3c2 --model credit"),
         Example("With what only an auditor may see", "monitor explain 0195f3c2 --protected"),
+    ),
+    "labels load": (
+        Example(
+            "Outcomes from the core system, as they become known",
+            "monitor labels load repaid.csv --model credit",
+        ),
     ),
     "log erase": (
         Example("A person asks to be forgotten", "monitor log erase --subject customer-4711"),

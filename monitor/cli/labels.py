@@ -8,7 +8,6 @@ import click
 
 from monitor.bootstrap import open_publisher
 from monitor.cli.options import PATH, as_json, print_json, settings_option
-from monitor.desk.labels import read_labels
 from monitor.errors import KafkaError
 from monitor.settings import Settings
 
@@ -35,6 +34,8 @@ def load(
     Columns: prediction_id, label, label_time (or event_time), and optionally revision, source, model, version.
     Loading a file twice changes nothing: of labels that say the same the last one holds.
     """
+    from monitor.desk.labels import read_labels  # pandas: the help lives without it
+
     read = read_labels(file, model)
     with open_publisher(settings) as publisher:
         for start in range(0, len(read.labels), _AT_ONCE):
