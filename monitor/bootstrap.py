@@ -17,7 +17,7 @@ from monitor.settings import Settings, reveal
 if TYPE_CHECKING:
     import threading
 
-    from monitor.actions.outbox import Outbox
+    from monitor.actions.outbox import Channel, Outbox
     from monitor.actions.ports import DecisionLog
     from monitor.actions.service import ActingTopics
     from monitor.engine.partition import PartitionEngine
@@ -132,8 +132,10 @@ def make_topics(settings: Settings) -> None:
 def run_actor(settings: Settings, stop: threading.Event) -> None:
     """Act on verdicts, and tell people, until `stop` is set."""
     from monitor.actions.audit import AuditRecord
+    from monitor.actions.links import Places
     from monitor.actions.service import ActingService
 
+    notify = settings.notify
     outbox = _outbox(settings)
     outbox.start()
     try:
@@ -145,6 +147,7 @@ def run_actor(settings: Settings, stop: threading.Event) -> None:
             outbox,
             AuditRecord(settings.audit.path).add,
             session_seconds=settings.stream.session_seconds,
+            places=Places(notify.grafana_url, notify.runbook_url, notify.log_url),
         ).run(stop)
     finally:
         outbox.close()
@@ -325,13 +328,32 @@ def _acting_topics(settings: Settings) -> ActingTopics:
 
 
 def _outbox(settings: Settings) -> Outbox:
-    from monitor.actions.outbox import Channel, Outbox
-    from monitor.actions.pagerduty import PagerDuty
-    from monitor.actions.slack import Slack
+    from monitor.actions.audit import AuditRecord
+    from monitor.actions.outbox import Outbox
+    from monitor.actions.slack import Slack, SlackBot
+    from monitor.actions.threads import ThreadFile
+    from monitor.actions.webhook import Webhook
 
+    notify = settings.notify
     channels: dict[str, Channel] = {}
-    if settings.notify.slack_webhook is not None:
-        channels["slack"] = Slack(settings.notify.slack_webhook)
-    if settings.notify.pagerduty_key is not None:
-        channels["pagerduty"] = PagerDuty(settings.notify.pagerduty_key)
-    return Outbox(settings.notify.outbox, channels, now=time.time)
+    if notify.slack_token is not None and notify.slack_channel is not None:
+        threads = ThreadFile(notify.outbox)
+        channels["slack"] = SlackBot(notify.slack_token, notify.slack_channel, threads)
+    elif notify.slack_webhook is not None:
+        channels["slack"] = Slack(notify.slack_webhook)
+    if (pager := open_pager(settings)) is not None:
+        channels["pagerduty"] = pager
+    if notify.webhook_url is not None and notify.webhook_secret is not None:
+        record = AuditRecord(settings.audit.path).write
+        channels["webhook"] = Webhook(
+            notify.webhook_url, notify.webhook_secret, record, now=time.time
+        )
+    return Outbox(notify.outbox, channels, now=time.time)
+
+
+def open_pager(settings: Settings) -> Channel | None:
+    """Return who is woken; None if nobody is to be."""
+    from monitor.actions.pagerduty import PagerDuty
+
+    key = settings.notify.pagerduty_key
+    return None if key is None else PagerDuty(key)

@@ -278,6 +278,8 @@ class Verdict(Struct, frozen=True, kw_only=True):
         Consecutive breaching windows of that rule, the last one included.
     windows
         Those windows, oldest first, and `values` the rule's value in each.
+    harm
+        For a rule on fairness: who was treated worse than whom in the newest window, in plain words.
     reason
         One sentence, also where a rule was held back: why.
     """
@@ -296,6 +298,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     threshold: float | None = None
     groups: tuple[str, ...] = ()
     lower_bound: float | None = None
+    harm: str = ""
     reason: str = ""
     findings: tuple[str, ...] = ()
     dry_run: bool = False
@@ -329,6 +332,7 @@ class Stage(enum.StrEnum):
     CONFIRMED = "confirmed"
     NOTIFIED = "notified"
     RECORDED = "recorded"
+    RESOLVED = "resolved"
 
 
 class Decision(Struct, frozen=True, kw_only=True):

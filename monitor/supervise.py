@@ -23,6 +23,9 @@ FIRST_WAIT, LAST_WAIT = 1.0, 60.0
 #: Seconds after which a worker that ran is taken to be well again.
 WELL_AFTER = 120.0
 
+#: Failures in a row after which it is called dead.
+DEAD_AFTER = 3
+
 #: Exit status after an error that nobody expected (EX_SOFTWARE): worth a restart.
 FAILED = 70
 
@@ -36,6 +39,8 @@ def supervise(
     environment: Mapping[str, str],
     first_wait: float = FIRST_WAIT,
     random_: Callable[[], float] = random.random,
+    tell: Callable[[bool], None] = lambda _: None,
+    well_after: float = WELL_AFTER,
 ) -> int:
     """Run a command until it ends well, or is asked to end; restart it, with growing pauses, when it fails.
 
@@ -48,6 +53,10 @@ def supervise(
         Of the child; the lifeline is added.
     first_wait
         Seconds before the first restart; doubled for each further one, up to a minute, and spread at random.
+    tell
+        Called with False once it has failed `DEAD_AFTER` times in a row, and with True once it is well again.
+    well_after
+        Seconds after which a child that runs is taken to be well.
 
     Returns
     -------
@@ -63,7 +72,7 @@ def supervise(
             child.send_signal(number)
 
     before = {number: signal.signal(number, hand_on) for number in (signal.SIGTERM, signal.SIGINT)}
-    wait = first_wait
+    wait, health = first_wait, _Health(tell, well_after)
     try:
         while True:
             started = time.monotonic()
@@ -75,14 +84,15 @@ def supervise(
                 os.close(reading)
                 if asked.is_set():
                     child.terminate()
-                status = child.wait()
+                status = health.wait_for(child)
             finally:
                 os.close(writing)
             status = 128 - status if status < 0 else status
             if asked.is_set() or status == 0 or status in HOPELESS:
                 return status
-            if time.monotonic() - started > WELL_AFTER:
+            if time.monotonic() - started > well_after:
                 wait = first_wait
+            health.failed()
             pause = wait * (0.5 + random_())
             log.error(
                 "the worker failed; it is started again", status=status, seconds=round(pause, 1)
@@ -93,6 +103,32 @@ def supervise(
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class _Health:
+    """Tells once that a worker keeps failing, and once that it is well again."""
+
+    def __init__(self, tell: Callable[[bool], None], well_after: float) -> None:
+        self._tell = tell
+        self._well_after = well_after
+        self._failures = 0
+
+    def wait_for(self, child: subprocess.Popen[bytes]) -> int:
+        """Wait for the child's end; return its status."""
+        if self._failures:
+            try:
+                return child.wait(self._well_after)
+            except subprocess.TimeoutExpired:
+                if self._failures >= DEAD_AFTER:
+                    self._tell(True)
+                self._failures = 0
+        return child.wait()
+
+    def failed(self) -> None:
+        """It failed once more."""
+        self._failures += 1
+        if self._failures == DEAD_AFTER:
+            self._tell(False)
 
 
 def follow_parent(environment: Mapping[str, str]) -> None:

@@ -12,7 +12,8 @@ from monitor.actions.past import Past, began, step_id
 from monitor.actions.rollback import Rollback, decision_on, is_old
 from monitor.actions.target import digest, rollback_id
 from monitor.events import ModelVersion
-from monitor.reports import Action, Stage, Verdict
+from monitor.policy.severity import rank
+from monitor.reports import Action, Decision, Severity, Stage, Verdict
 
 #: Seconds after a rollback in which events of its target are expected; then people are told.
 CONFIRM_WITHIN = 900.0
@@ -37,6 +38,7 @@ class Actor:
         self._breaches: dict[ModelVersion, _Breach] = {}
         self._first_seen: dict[tuple[ModelVersion, str], float] = {}
         self._models: set[str] = set()
+        self._clean: dict[ModelVersion, int] = {}
 
     def consider(self, verdict: Verdict) -> bool:
         """Do what the verdict asks for, unless that was done.
@@ -57,6 +59,7 @@ class Actor:
             self._first_seen[verdict.subject, verdict.rule] = verdict.closed_at
         self._models.add(verdict.model)
         self._confirm(verdict)
+        self._resolve(verdict)
         if verdict.action is Action.NONE:
             return True
         past = self._means.past(verdict.model)
@@ -90,6 +93,41 @@ class Actor:
         )
         self._means.announce(confirmed, Kind.CONFIRMED)
         self._means.write(confirmed)
+
+    def _resolve(self, verdict: Verdict) -> None:
+        """Tell people that it is over, after as many clean windows in a row as made it begin: not at the first."""
+        if verdict.rule is not None:
+            self._clean[verdict.subject] = 0
+            return
+        if verdict.severity is Severity.INSUFFICIENT or verdict.baseline_sha256 is None:
+            return  # it says nothing either way
+        mine = [
+            incident
+            for incident in self._means.past(verdict.model, fresh=False).open_incidents
+            if watched(incident) == verdict.version and _is_since(verdict, incident)
+        ]
+        if not mine:
+            return
+        clean = self._clean[verdict.subject] = self._clean.get(verdict.subject, 0) + 1
+        if clean < self._means.policy.of(verdict.model).consecutive:
+            return
+        resolved = [
+            replace(
+                incident,
+                decision_id=step_id(incident.rollback_id, Stage.RESOLVED),
+                stage=Stage.RESOLVED,
+                reason=f"{clean} windows of version {verdict.version} in a row break no rule",
+                at=self._means.now(),
+            )
+            for incident in mine
+        ]
+        # Who was woken is told for each; of notices the newest speaks for all.
+        paged = [one for one in resolved if one.action is Action.ROLLBACK]
+        news = [] if is_old(verdict, self._means.now()) else paged or resolved[-1:]
+        for one in news:
+            self._means.announce(one, Kind.RESOLVED)
+        for one in resolved:
+            self._means.write(one)
 
     def _identify(self, verdict: Verdict, past: Past) -> str:
         """Return the id of the rollback that this streak asks for, the same as long as the streak goes on.
@@ -138,6 +176,37 @@ class Actor:
         )
         if past.holds(decision.decision_id):
             return
+        if told and _goes_on(verdict, past):
+            # It flickered: people know, and are told when it is over.
+            decision = replace(
+                decision, decision_id=step_id(name, Stage.RECORDED), stage=Stage.RECORDED
+            )
+            if not past.holds(decision.decision_id):
+                self._means.write(decision)
+            return
         if told and not is_old(verdict, self._means.now()):
             self._means.announce(decision, Kind.BREACH)
         self._means.write(decision)
+
+
+def watched(incident: Decision) -> str:
+    """Return the version whose windows say that an incident is over: the one that serves since."""
+    moved = incident.stage is Stage.DONE and incident.to_version is not None
+    return incident.to_version or "" if moved else incident.from_version
+
+
+def _is_since(verdict: Verdict, incident: Decision) -> bool:
+    """Whether the window is later than what the incident is about."""
+    return incident.verdict is None or verdict.window.end > incident.verdict.window.end
+
+
+def _goes_on(verdict: Verdict, past: Past) -> bool:
+    """Whether people were told of this rule of this version, as gravely, and not yet that it is over."""
+    return any(
+        told.stage is Stage.NOTIFIED
+        and told.from_version == verdict.version
+        and told.verdict is not None
+        and told.verdict.rule == verdict.rule
+        and rank(told.verdict.severity) >= rank(verdict.severity)
+        for told in past.open_incidents
+    )

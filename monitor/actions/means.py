@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from monitor.actions.links import NOWHERE, Places
 from monitor.actions.notice import Kind, notice_of
 from monitor.actions.past import Past
 from monitor.actions.ports import Clock, DecisionLog, Notices, Registry
@@ -28,6 +29,8 @@ class Means:
         Never awaited: a notifier that is away delays nothing.
     now
         The wall clock.
+    places
+        Where people look further: for the links in notices.
     """
 
     registry: Registry
@@ -35,6 +38,7 @@ class Means:
     policy: Policy
     notices: Notices
     now: Clock
+    places: Places = NOWHERE
 
     def past(self, model: str, *, fresh: bool = True) -> Past:
         """Return what was decided about a model so far."""
@@ -55,6 +59,6 @@ class Means:
     def announce(self, decision: Decision, kind: Kind, *, took: float | None = None) -> None:
         """Hand a notice in; if even that fails, whoever acts goes on."""
         try:
-            self.notices.put(notice_of(decision, kind, took=took))
+            self.notices.put(notice_of(decision, kind, took=took, places=self.places))
         except NoticeError as error:
             log.warning("a notice is lost", kind=kind.value, model=decision.model, error=str(error))

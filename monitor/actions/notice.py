@@ -7,6 +7,7 @@ import shlex
 
 from msgspec import Struct
 
+from monitor.actions.links import NOWHERE, Places, links_of, since_until, span_of
 from monitor.reports import Decision, Verdict
 
 
@@ -20,6 +21,9 @@ class Kind(enum.StrEnum):
     HELD_BACK = "held_back"
     FAILED = "failed"
     WAITING = "waiting"
+    RESOLVED = "resolved"
+    DEAD = "dead"
+    ALIVE = "alive"
 
 
 class Notice(Struct, frozen=True, kw_only=True):
@@ -35,6 +39,12 @@ class Notice(Struct, frozen=True, kw_only=True):
         Names with their values.
     steps
         What to do next: commands to be copied.
+    links
+        Names with addresses.
+    thread
+        The same for all that is said about one version, so that it can stand together.
+    about
+        The same in words for machines: model, version, to_version, action, rule, family.
     """
 
     key: str
@@ -43,19 +53,39 @@ class Notice(Struct, frozen=True, kw_only=True):
     title: str
     facts: tuple[tuple[str, str], ...] = ()
     steps: tuple[str, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
+    thread: str = ""
+    about: dict[str, str | None] = {}
 
     @property
     def text(self) -> str:
         """The whole message as lines of plain text."""
         facts = (f"{name}: {value}" for name, value in self.facts)
-        return "\n".join((self.title, *facts, *(f"Next: {step}" for step in self.steps)))
+        links = (f"{name}: {address}" for name, address in self.links)
+        return "\n".join((self.title, *facts, *(f"Next: {step}" for step in self.steps), *links))
 
 
-def notice_of(decision: Decision, kind: Kind, *, took: float | None = None) -> Notice:
+#: Which section of docs/runbook.md helps.
+_SECTIONS = {
+    Kind.BREACH: "monitor-streak",
+    Kind.FAILED: "monitor-rollback-failed",
+    Kind.WAITING: "monitor-rollback-failed",
+}
+
+
+def notice_of(
+    decision: Decision,
+    kind: Kind,
+    *,
+    took: float | None = None,
+    places: Places = NOWHERE,
+) -> Notice:
     """Return what to tell about a decision.
 
     Parameters
     ----------
+    places
+        Where its links lead.
     took
         Seconds from the first breach to the rollback; None if that is not known.
 
@@ -71,10 +101,13 @@ def notice_of(decision: Decision, kind: Kind, *, took: float | None = None) -> N
     First breach to rollback: 61 s
     Next: monitor reports --model credit --version 2
     Next: monitor decisions --model credit
+    Next: monitor log query --model credit --version 2 --since 1969-12-31T23:40:00Z --until 1970-01-01T00:20:00Z
     """
     verdict = decision.verdict
-    facts = [("Why", decision.reason)]
-    if verdict is not None:
+    facts = [] if kind is Kind.RESOLVED else [("Why", decision.reason)]
+    if verdict is not None and verdict.harm and kind is not Kind.RESOLVED:
+        facts.insert(0, ("Who is harmed", verdict.harm))
+    if verdict is not None and kind is not Kind.RESOLVED:
         facts += _evidence(verdict)
     if took is not None:
         facts.append(("First breach to rollback", _seconds(took)))
@@ -86,6 +119,16 @@ def notice_of(decision: Decision, kind: Kind, *, took: float | None = None) -> N
         title=_title(decision, kind),
         facts=tuple(facts),
         steps=_steps(decision, kind),
+        links=links_of(decision, _SECTIONS.get(kind, "monitor-rollback"), places),
+        thread=f"{decision.model}:{decision.from_version}",
+        about={
+            "model": decision.model,
+            "version": decision.from_version,
+            "to_version": decision.to_version,
+            "action": decision.action.value,
+            "rule": verdict.rule if verdict is not None else None,
+            "family": verdict.family.value if verdict is not None and verdict.family else None,
+        },
     )
 
 
@@ -101,6 +144,7 @@ def _title(decision: Decision, kind: Kind) -> str:
         Kind.HELD_BACK: f"{model}: version {left} was not rolled back",
         Kind.FAILED: f"{model}: version {left} is not rolled back: a person is needed",
         Kind.WAITING: f"{model}: version {left} waits to be rolled back: MLflow does not answer",
+        Kind.RESOLVED: f"{model}: resolved, {decision.reason}",
     }
     if decision.dry_run and kind is Kind.HELD_BACK:
         return f"{dry}{model}: {alias} would go back from version {left} to {target}"
@@ -133,7 +177,14 @@ def _steps(decision: Decision, kind: Kind) -> tuple[str, ...]:
         return (reports, by_hand)
     if kind in {Kind.UNCONFIRMED, Kind.WAITING}:
         return ("monitor doctor", reports)
-    return (reports, f"monitor decisions --model {model}")
+    if kind is Kind.RESOLVED:
+        return (f"monitor decisions --model {model}",)
+    asked = since_until(span_of(decision))
+    predictions = (
+        f"monitor log query --model {model} --version {version}"
+        f" --since {asked['since']} --until {asked['until']}"
+    )
+    return (reports, f"monitor decisions --model {model}", predictions)
 
 
 def _seconds(value: float) -> str:

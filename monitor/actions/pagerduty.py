@@ -1,4 +1,9 @@
-"""Notices on a pager: PagerDuty, Events v2. Only what should wake somebody."""
+"""Notices on a pager: PagerDuty, Events v2. Only what should wake somebody.
+
+That is a rollback, one that failed or does not take effect, and a monitor that is dead. All that is said about one
+incident has one key: PagerDuty puts a further trigger to the incident that is open, and wakes nobody who has
+acknowledged it. The monitor itself never acknowledges.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +24,10 @@ _ACTIONS = {
     Kind.FAILED: "trigger",
     Kind.WAITING: "trigger",
     Kind.UNCONFIRMED: "trigger",
+    Kind.DEAD: "trigger",
     Kind.CONFIRMED: "resolve",
+    Kind.RESOLVED: "resolve",
+    Kind.ALIVE: "resolve",
 }
 
 _FIX = "Check notify.pagerduty_key, and that PagerDuty can be reached."
@@ -56,6 +64,8 @@ class PagerDuty:
             "routing_key": self._key.get_secret_value(),
             "event_action": action,
             "dedup_key": notice.incident[:255],
+            "client": "model-monitor",
+            "links": [{"href": to, "text": name} for name, to in notice.links],
             "payload": {
                 "summary": notice.title[:1024],
                 "source": "monitor",

@@ -76,6 +76,21 @@ class Past:
             return None
         return last
 
+    @property
+    def open_incidents(self) -> list[Decision]:
+        """What people were told of and is not over: the last step of each rollback, or the notice of a breach."""
+        found: dict[str, Decision] = {}
+        for decision in self._decisions:
+            if decision.stage is Stage.RESOLVED:
+                found.pop(decision.rollback_id, None)
+            elif decision.stage in _OPENING and not decision.dry_run and decision.verdict:
+                found[decision.rollback_id] = decision
+        return list(found.values())
+
+
+#: Stages that tell people of something that is to be resolved one day.
+_OPENING = frozenset({Stage.NOTIFIED, Stage.DONE, Stage.FAILED})
+
 
 def began(verdict: Verdict) -> float:
     """Return the start of the first window of the verdict's streak, seconds since 1970 UTC."""

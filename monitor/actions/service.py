@@ -23,6 +23,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka import KafkaError as Code
 
 from monitor.actions.actor import Actor
+from monitor.actions.links import NOWHERE, Places
 from monitor.actions.log import DecisionReader, Fenced, KafkaDecisionLog, client_log, failure
 from monitor.actions.means import Means
 from monitor.actions.ports import Clock, Notices, Registry
@@ -99,6 +100,8 @@ class ActingService:
         The wall clock.
     session_seconds
         A process that is silent for so long loses its partitions.
+    places
+        Where the links in notices lead.
     """
 
     def __init__(
@@ -112,6 +115,7 @@ class ActingService:
         *,
         now: Clock = time.time,
         session_seconds: float = 10.0,
+        places: Places = NOWHERE,
     ) -> None:
         self._kafka = dict(kafka)
         self._topics = topics
@@ -121,6 +125,7 @@ class ActingService:
         self._record = record
         self._now = now
         self._session_seconds = session_seconds
+        self._places = places
         self._seats: dict[int, _Seat] = {}
         self._failure: BaseException | None = None
 
@@ -193,7 +198,9 @@ class ActingService:
                     f"{self._topics.verdicts}-actor-{partition.partition}",
                     self._reader,
                 )
-                means = Means(self._registry, log_, self._policy, self._notices, self._now)
+                means = Means(
+                    self._registry, log_, self._policy, self._notices, self._now, self._places
+                )
                 self._seats[partition.partition] = _Seat(log_, Actor(means))
             # Whoever was fenced has written what it will ever write: now it can be read.
             self._reader.refresh()

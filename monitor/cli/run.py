@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
+import time
+from collections.abc import Callable
 
 import click
 import structlog
 
+from monitor.actions.notice import Kind, Notice
+from monitor.actions.outbox import Refused
+from monitor.bootstrap import open_pager
 from monitor.cli.options import SETTINGS_FILE, settings_option
 from monitor.errors import KafkaError, RegistryUnavailable, StoreError
 from monitor.settings import Settings
@@ -38,7 +44,31 @@ def run(context: click.Context, role: str, settings: Settings, *, once: bool) ->
     file = context.meta.get(SETTINGS_FILE)
     if file is not None:
         command += ["--settings", str(file)]
-    context.exit(supervise(command, environment=os.environ))
+    context.exit(supervise(command, environment=os.environ, tell=_pager(settings)))
+
+
+def _pager(settings: Settings) -> Callable[[bool], None]:
+    """Return what wakes somebody when the worker keeps failing: a dead worker cannot do that itself."""
+    incident = f"monitor:{settings.stream.app}:{socket.gethostname()}"
+
+    def tell(alive: bool) -> None:  # noqa: FBT001 - the supervisor's own
+        pager = open_pager(settings)
+        if pager is None:
+            return
+        state = "runs again" if alive else "fails again and again: nothing is watched"
+        notice = Notice(
+            key=f"{incident}:{time.time():.0f}",
+            kind=Kind.ALIVE if alive else Kind.DEAD,
+            incident=incident,
+            title=f"The monitor {settings.stream.app} on {socket.gethostname()} {state}",
+            steps=("monitor doctor",),
+        )
+        try:
+            pager.send(notice)
+        except Refused as refused:
+            structlog.get_logger(__name__).warning("nobody could be woken", error=str(refused))
+
+    return tell
 
 
 def _work(settings: Settings, role: str) -> int:

@@ -130,8 +130,9 @@ def _notices(settings: Settings) -> Check:
     ways = [
         name
         for name, secret in (
-            ("Slack", settings.notify.slack_webhook),
+            ("Slack", settings.notify.slack_token or settings.notify.slack_webhook),
             ("PagerDuty", settings.notify.pagerduty_key),
+            ("a webhook", settings.notify.webhook_url),
         )
         if secret is not None
     ]

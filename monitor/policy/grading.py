@@ -227,17 +227,27 @@ def _impact(measure: FairnessMeasure, rules: FairnessRules) -> tuple[Severity, B
 
 def _breach(measure: FairnessMeasure, value: float, threshold: float) -> Breach:
     extremes = [name for name in (measure.highest, measure.lowest) if name is not None]
-    rates = [
-        f"{name} {rate:.0%}"
-        for name in extremes
-        if name in measure.groups and (rate := measure.groups[name].selection_rate) is not None
-    ]
     return Breach(
         rule=fairness_rule(measure),
         family=Family.FAIRNESS,
         severity=Severity.BLOCK,
         value=value,
         threshold=threshold,
-        sentence=f"{' & '.join(measure.attributes)}: selected {', '.join(rates)}" if rates else "",
+        sentence=_who(measure),
         groups=tuple(extremes),
     )
+
+
+def _who(measure: FairnessMeasure) -> str:
+    """Return who is treated worse than whom, in plain words; nothing where answers are no selection."""
+    among = " & ".join(measure.attributes)
+    said = []
+    for name in (measure.lowest, measure.highest):
+        rate = measure.groups[name].selection_rate if name in measure.groups else None
+        if name is None or rate is None:
+            return ""
+        said.append((f"{among} {name}", rate))
+    (low, low_rate), (high, high_rate) = said
+    if not 0 <= low_rate <= 1 or not 0 <= high_rate <= 1:
+        return f"the mean answer to people with {low} was {low_rate:.3g}, to those with {high} {high_rate:.3g}"
+    return f"people with {low} were selected {low_rate:.0%} of the time, those with {high} {high_rate:.0%}"

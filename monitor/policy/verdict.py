@@ -145,6 +145,7 @@ class _Claim:
             values=tuple(breach.value for breach in self.streak.breaches),
             threshold=breach.threshold,
             groups=breach.groups,
+            harm=breach.sentence if breach.family is Family.FAIRNESS else "",
             lower_bound=self.lower_bound,
             reason=self.reason,
         )

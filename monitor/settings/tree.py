@@ -193,10 +193,31 @@ class Notify(Section):
 
     slack_webhook: SecretStr | None = None
     """Address of a Slack incoming webhook."""
+    slack_token: SecretStr | None = None
+    """Token of a Slack bot that may ``chat:write``: it answers in threads, which a webhook cannot. With `slack_channel`."""
+    slack_channel: str | None = None
+    """Id of the channel that the bot writes to, such as ``C0123456789``."""
     pagerduty_key: SecretStr | None = None
     """Integration key of a PagerDuty service (Events v2)."""
+    webhook_url: SecretStr | None = None
+    """Address that gets each notice as signed JSON: a retraining pipeline, a ticket system."""
+    webhook_secret: SecretStr | None = None
+    """Key of that signature, such as ``openssl rand -base64 32`` gives. Needed with `webhook_url`."""
+    grafana_url: str | None = None
+    """Address of Grafana, for links in notices, such as ``https://grafana.example.org``."""
+    runbook_url: str | None = None
+    """Address of the runbook, for links in notices; the section is added as ``#monitor-rollback``."""
+    log_url: str | None = None
+    """Address that answers for the prediction log, for links in notices; ``?model=...&version=...`` is added."""
     outbox: Path = Path("notices.db")
     """File of the messages that wait to be delivered."""
+
+    @model_validator(mode="after")
+    def _pairs(self) -> Self:
+        for one, other in (("slack_token", "slack_channel"), ("webhook_url", "webhook_secret")):
+            if (getattr(self, one) is None) != (getattr(self, other) is None):
+                raise ValueError(f"{one} and {other} go together")
+        return self
 
 
 class Audit(Section):

@@ -302,6 +302,82 @@ def test_after_a_crash_at_any_call_it_is_gone_on_with(step):
     assert world.notices.kinds == ["rolled_back"]
 
 
+# -------------------------------------------------------------------------------------------- the end of it
+
+
+def clean(version: str, last: int, **about):
+    """A judged window that breaks no rule."""
+    quiet = {"action": Action.NONE, "rule": None, "streak": 0, "severity": Severity.PASS}
+    return verdict(version, last=last, length=1, baseline_sha256="b", **{**quiet, **about})
+
+
+def test_people_hear_that_it_is_over_once_as_many_windows_are_clean_as_made_it_begin(world, actor):
+    actor.consider(verdict(last=3, action=Action.NOTIFY))
+    actor.consider(clean("3", 4))
+    actor.consider(clean("3", 5))
+    assert world.notices.kinds == ["breach"]
+    actor.consider(
+        verdict(last=6, length=1, action=Action.NONE)
+    )  # a window that breaks a rule: from the start
+    for last in (7, 8):
+        actor.consider(clean("3", last))
+    actor.consider(clean("3", 9, severity=Severity.INSUFFICIENT))  # says nothing either way
+    assert world.notices.kinds == ["breach"]
+    for last in range(10, 20):
+        actor.consider(clean("3", last))
+    assert world.notices.kinds == ["breach", "resolved"]
+    assert world.log.stages == [Stage.NOTIFIED, Stage.RESOLVED]
+
+
+def test_a_breach_that_flickers_is_told_once_and_again_after_it_was_over(world, actor):
+    actor.consider(verdict(last=3, action=Action.NOTIFY))
+    actor.consider(clean("3", 4))
+    actor.consider(verdict(last=7, action=Action.NOTIFY))
+    Actor(world.means).consider(verdict(last=7, action=Action.NOTIFY))  # nor by the next process
+    assert world.notices.kinds == ["breach"]
+    assert world.log.stages == [Stage.NOTIFIED, Stage.RECORDED]
+    for last in range(8, 11):
+        actor.consider(clean("3", last))
+    actor.consider(verdict(last=14, action=Action.NOTIFY))
+    assert world.notices.kinds == ["breach", "resolved", "breach"]
+
+
+def test_a_breach_that_grows_severe_is_told_though_people_know_of_it(world, actor):
+    actor.consider(verdict(last=3, action=Action.NOTIFY))
+    actor.consider(verdict(last=7, action=Action.NOTIFY, severity=Severity.SEVERE))
+    assert world.notices.kinds == ["breach", "breach"]
+
+
+def test_a_rollback_is_over_when_the_restored_version_has_been_well(world, actor):
+    actor.consider(verdict(last=3))
+    for last in range(4, 9):
+        actor.consider(clean("2", last, closed_at=world.time + 9))
+        actor = Actor(world.means) if last == 7 else actor
+    assert world.notices.kinds == ["rolled_back", "confirmed", "resolved"]
+    (*_, resolved) = world.notices.notices.values()
+    assert resolved.title == "credit: resolved, 3 windows of version 2 in a row break no rule"
+    assert resolved.thread == "credit:3"
+
+
+def test_a_failed_rollback_is_over_when_its_own_version_is_well_again(world, actor):
+    world.registry.baselines = {"3"}
+    actor.consider(verdict(last=3))
+    for last in range(4, 9):
+        actor.consider(clean("3", last))
+    assert world.notices.kinds == ["failed", "resolved"]
+
+
+def test_nothing_is_said_twice_by_the_next_process(world, actor):
+    story = [verdict(last=3), *(clean("2", n, closed_at=world.time + 9) for n in range(4, 9))]
+    for said in story:
+        actor.consider(said)
+    again = Actor(world.means)
+    for said in story:
+        again.consider(said)
+    assert world.notices.kinds == ["rolled_back", "confirmed", "resolved"]
+    assert len(world.log.decisions) == len({d.decision_id for d in world.log.decisions})
+
+
 # ------------------------------------------------------------------------------------------- by hand
 
 

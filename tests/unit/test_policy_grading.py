@@ -117,7 +117,9 @@ def test_an_excess_past_the_level_breaches_and_says_who():
     (breach,) = grade_fairness([GAP], FAIRNESS).breaches
     assert breach.rule == "demographic_parity_difference[race]"
     assert (breach.value, breach.threshold) == (0.28, 0.15)
-    assert breach.sentence == "race: selected white 57%, not white 31%"
+    assert breach.sentence == (
+        "people with race not white were selected 31% of the time, those with race white 57%"
+    )
     assert breach.groups == ("white", "not white")
 
 

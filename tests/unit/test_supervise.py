@@ -53,6 +53,31 @@ def test_a_worker_that_fails_is_started_again_until_it_ends_well(tmp_path):
     assert (tmp_path / "runs").read_text() == "xxx"
 
 
+CROSS = """
+import pathlib, sys, time
+runs = pathlib.Path(sys.argv[1])
+runs.write_text(runs.read_text() + "x" if runs.exists() else "x")
+if len(runs.read_text()) <= 5: sys.exit(70)
+while not runs.with_name("told").exists(): time.sleep(0.05)
+"""
+
+
+def test_who_is_on_call_hears_once_of_a_worker_that_keeps_failing_and_once_that_it_is_well(
+    tmp_path,
+):
+    told = []
+
+    def tell(alive):
+        told.append(alive)
+        if alive:
+            (tmp_path / "told").touch()  # the worker ends when it was said to be well
+
+    command = [sys.executable, "-c", CROSS, str(tmp_path / "runs")]
+    # Long enough for the five that fail to do so, whatever the machine is busy with.
+    status = supervise(command, environment=os.environ, first_wait=0.01, tell=tell, well_after=5.0)
+    assert (status, told) == (0, [False, True])
+
+
 def test_bad_settings_are_not_tried_again(tmp_path):
     assert run(2, tmp_path / "runs") == 2
     assert (tmp_path / "runs").read_text() == "x"
