@@ -49,7 +49,7 @@ def test_settings_cannot_be_changed():
     [
         ({"MONITOR_KAFKA__BOOTSTRP": "x"}, "Did you mean MONITOR_KAFKA__BOOTSTRAP?"),
         ({"MONITOR_KAFKA_BOOTSTRAP": "x"}, "Did you mean MONITOR_KAFKA__BOOTSTRAP?"),
-        ({"MONITOR_NOTIFY__SLACK_FILE": "x"}, "MONITOR_NOTIFY__SLACK_WEBHOOK"),
+        ({"MONITOR_NOTIFY__SLACK_HOOK_FILE": "x"}, "MONITOR_NOTIFY__SLACK_WEBHOOK_FILE?"),
         (
             {"MONITOR_ZZZZZZZZ__ZZZZ": "x"},
             "There are: MONITOR_AUDIT, MONITOR_KAFKA, MONITOR_LOG, MONITOR_NOTIFY",
