@@ -34,8 +34,10 @@ dashboards: $(VENV)/.dev ## Write grafana/ anew: dashboards and alert rules.
 
 secrets: ## Draw the secrets that docker-compose.yml wants, where there are none yet.
 	@mkdir -p -m 700 secrets
-	@for name in influx_password influx_token postgres_password grafana_password; do \
+	@for name in influx_password influx_token postgres_password grafana_password jwt_secret; do \
 	  test -e secrets/$$name || $(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(32), end="")' > secrets/$$name; done
+	@test -e secrets/master_key || \
+	  $(PYTHON) -c 'import base64, os; print(base64.b64encode(os.urandom(32)).decode(), end="")' > secrets/master_key
 	@touch secrets/slack_webhook secrets/pagerduty_key  # empty: nobody is told that way
 
 clean: ## Remove .venv and everything that was built.
@@ -56,7 +58,7 @@ $(BIN)/python -m pip install --quiet --disable-pip-version-check uv \
 endef
 
 # Each stamp says that the extras of this pyproject.toml are in.
-$(VENV)/.demo: EXTRAS := worker,serve,demo
+$(VENV)/.demo: EXTRAS := worker,serve,demo,log
 $(VENV)/.dev: EXTRAS := worker,serve,demo,dev
 $(VENV)/.demo $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	@echo "Installing [$(EXTRAS)] into $(VENV); the first time it takes a minute or two ..."

@@ -262,6 +262,23 @@ def open_publisher(settings: Settings) -> PredictionPublisher:
     )
 
 
+def archived_positions(settings: Settings, partitions: int) -> list[int] | None:
+    """Return the last offset of each source partition in the prediction log, -1 for none; None without a log.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be read.
+    """
+    table = _prediction_table(settings)
+    if not table.exists():
+        return None
+    topic = settings.topics.names()["predictions"]
+    sources = [f"{topic}-{partition}" for partition in range(partitions)]
+    held = table.positions(sources)
+    return [-1 if (offset := held[source]) is None else offset for source in sources]
+
+
 def open_prediction_log(settings: Settings, actor: str) -> PredictionLog:
     """Return the prediction log, each use of which goes on the record.
 

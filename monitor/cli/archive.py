@@ -2,26 +2,50 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 
 import click
 
 from monitor.bootstrap import run_archiver
-from monitor.cli.options import settings_option
+from monitor.cli.options import SETTINGS_FILE, settings_option
 from monitor.cli.run import log_as_json
+from monitor.errors import KafkaError, StoreError
 from monitor.settings import Settings
+from monitor.supervise import FAILED, follow_parent, supervise
 
 
 @click.command()
+@click.option("--once", is_flag=True, help="Do not start it again when it fails.")
 @settings_option
-def archive(settings: Settings) -> None:
+@click.pass_context
+def archive(context: click.Context, settings: Settings, *, once: bool) -> None:
     """Copy topic `predictions` into the prediction log, each event once; until SIGTERM or Ctrl-C.
 
-    Start several to share the partitions. It needs `pip install 'model-monitor[log]'` and a master key.
+    Start several to share the partitions. One that fails is started again, with growing pauses. It needs
+    `pip install 'model-monitor[log]'` and a master key.
     """
     log_as_json()
+    if once:
+        follow_parent(os.environ)
+        context.exit(_work(settings))
+    command = [sys.executable, "-m", "monitor", "archive", "--once"]
+    file = context.meta.get(SETTINGS_FILE)
+    if file is not None:
+        command += ["--settings", str(file)]
+    context.exit(supervise(command, environment=os.environ))
+
+
+def _work(settings: Settings) -> int:
+    """Archive; what may be cured by waiting ends with a status that has the parent try again."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    run_archiver(settings, stop)
+    try:
+        run_archiver(settings, stop)
+    except (KafkaError, StoreError) as error:
+        click.echo(f"monitor: {error}", err=True)
+        return FAILED
+    return 0

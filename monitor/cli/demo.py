@@ -18,6 +18,7 @@ from monitor.cli.options import PATH, as_json, print_json
 
 if TYPE_CHECKING:
     from monitor.demo.story import Story
+    from monitor.demo.wronged import Wronged
 
 #: Seconds after which the story is over even if it did not end well.
 _PATIENCE = 240.0
@@ -48,10 +49,14 @@ def demo(context: click.Context, data: Path, out: Path, *, as_json: bool) -> Non
         story = begin(stack, census, say)
         try:
             _follow(story, console)
-            summary = story.summary()
+            say("Waiting until every answer is in the prediction log")
+            wronged = story.end()
+            summary = story.summary(wronged)
         finally:
             story.traffic.stop()
             story.watch.stop()
+    if wronged is not None:
+        _explain(wronged, console)
     plain = write_summary(summary, out / "summary.json")
     if as_json:
         print_json(plain)
@@ -78,6 +83,20 @@ def _follow(story: Story, console: Console) -> None:
                 _tell(story, told, console)
     if not console.is_terminal:
         _tell(story, told, console)
+
+
+def _explain(wronged: Wronged, console: Console) -> None:
+    """Tell the whole story of one person's prediction, as `monitor explain` does."""
+    from monitor.cli.explain import page
+
+    print(f"\nmonitor explain {wronged.prediction_id} --protected", file=console.file)
+    for line in page(wronged.story):
+        print(line, file=console.file)
+    print(
+        f"\nIn truth MIL was {wronged.in_truth:g}, and the person is employed: given that, the same "
+        "version answers 1.\n",
+        file=console.file,
+    )
 
 
 def _tell(story: Story, told: set[str], console: Console) -> None:

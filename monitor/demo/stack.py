@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,6 +23,9 @@ GROUPS = "SEX,race"
 
 #: Partitions of the demo's topics: both versions of the model may share one.
 _PARTITIONS = "2"
+
+#: Directory of the prediction log.
+_LOG = "prediction-log"
 
 Say = Callable[[str], None]
 
@@ -62,9 +68,9 @@ class Stack:
         return url
 
     def watch(self) -> None:
-        """Start the monitor, as `monitor run` does anywhere."""
-        command = [sys.executable, "-m", "monitor", "run"]
-        self._run("the monitor", command, lambda: True)
+        """Start the monitor and the archiver, as `monitor run` and `monitor archive` do anywhere."""
+        for name, command in (("the monitor", "run"), ("the archiver", "archive")):
+            self._run(name, [sys.executable, "-m", "monitor", command], lambda: True)
 
     def _run(self, name: str, command: list[str], ready: Callable[[], bool]) -> None:
         log = self.folder / f"{name.rsplit(maxsplit=1)[-1]}.log"
@@ -83,6 +89,7 @@ def start_stack(folder: Path, say: Say) -> Iterator[Stack]:
         Where data and logs go.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    _clear(folder)
     with ExitStack() as stack:
         slack = stack.enter_context(SlackReceiver())
         say("Starting Apache Kafka (a real broker, from two wheels)")
@@ -96,6 +103,10 @@ def start_stack(folder: Path, say: Say) -> Iterator[Stack]:
             "MONITOR_STREAM__SNAPSHOT_SECONDS": "1",
             "MONITOR_STORE__PATH": str(folder / "monitor.db"),
             "MONITOR_AUDIT__PATH": str(folder / "audit.jsonl"),
+            "MONITOR_LOG__PATH": str(folder / _LOG),
+            "MONITOR_LOG__BATCH_SECONDS": "5",
+            # For the length of the demo; a deployment has its own from a secret store.
+            "MONITOR_LOG__MASTER_KEY": base64.b64encode(os.urandom(32)).decode(),
             "MONITOR_POLICY__PATH": str(Path(__file__).with_name("policy.yaml")),
             "MONITOR_NOTIFY__SLACK_WEBHOOK": slack.url,
             "MONITOR_NOTIFY__OUTBOX": str(folder / "notices.db"),
@@ -104,6 +115,15 @@ def start_stack(folder: Path, say: Say) -> Iterator[Stack]:
         }
         settings = load_settings(environment)
         yield Stack(settings, environment, slack, folder, stack)
+
+
+def _clear(folder: Path) -> None:
+    """Forget the run before: its events lie on the same clock as this one's."""
+    for name in (_LOG, f"{_LOG}.keys"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for pattern in ("monitor.db*", "notices.db*", "audit.jsonl"):
+        for path in folder.glob(pattern):
+            path.unlink()
 
 
 def _example(name: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pandas as pd
 from msgspec import Struct
 
 from monitor.actions.audit import verify
@@ -20,6 +21,7 @@ from monitor.demo.models import Candidate, train_versions
 from monitor.demo.stack import MODEL, Stack
 from monitor.demo.traffic import GAP, Plan, Traffic
 from monitor.demo.watch import Watch
+from monitor.demo.wronged import Wronged, archived_rows, find_wronged
 from monitor.desk.baseline import make_baseline
 from monitor.desk.tables import Roles
 from monitor.errors import MonitorError
@@ -36,6 +38,9 @@ PER_SECOND = 1_500.0
 
 #: Windows of the restored version to see before the story ends.
 AFTERWARDS = 4
+
+#: Seconds that the archiver may need for what is left.
+_ARCHIVED_WITHIN = 60.0
 
 PARITY = "demographic_parity_difference"
 
@@ -60,6 +65,10 @@ class Summary(Struct, frozen=True, kw_only=True):
     dpd_before, dpd_during, dpd_after
         Median demographic parity difference between the two race groups: in the windows before the fault, in those
         of the faulty version, and in those of the restored one.
+    archived_rows
+        Predictions in the log: as many as there were events.
+    explained
+        Id of a prediction that wronged somebody, whose whole story the log tells.
     """
 
     events: int
@@ -75,6 +84,8 @@ class Summary(Struct, frozen=True, kw_only=True):
     confirmed: bool = False
     notices: int = 0
     alias_names: str | None = None
+    archived_rows: int = 0
+    explained: str | None = None
 
     @property
     def happened(self) -> bool:
@@ -87,6 +98,8 @@ class Summary(Struct, frozen=True, kw_only=True):
             and self.audit_ok
             and self.confirmed
             and self.notices
+            and self.archived_rows == self.events
+            and self.explained is not None
             and self.dpd_before is not None
             and self.dpd_during is not None
             and self.dpd_after is not None
@@ -103,6 +116,8 @@ class Story:
     plan: Plan
     traffic: Traffic
     watch: Watch
+    people: pd.DataFrame
+    faulty: Candidate
 
     @property
     def before(self) -> list[Report]:
@@ -128,7 +143,17 @@ class Story:
             and bool(self.stack.slack.texts)
         )
 
-    def summary(self) -> Summary:
+    def end(self) -> Wronged | None:
+        """Let nobody else ask, wait until all is archived, and return somebody whom the fault has wronged."""
+        self.traffic.stop()
+        settings, deadline = self.stack.settings, time.monotonic() + _ARCHIVED_WITHIN
+        while archived_rows(settings) < self.traffic.sent and time.monotonic() < deadline:
+            time.sleep(0.5)
+        if not self.during:
+            return None
+        return find_wronged(settings, self.during[0].window, self.people, self.faulty)
+
+    def summary(self, wronged: Wronged | None) -> Summary:
         """Return what happened."""
         watch, fault = self.watch, self.plan.fault_time
         registry = open_registry(self.stack.settings)
@@ -158,6 +183,8 @@ class Story:
             confirmed=watch.decision(Stage.CONFIRMED) is not None,
             notices=len(self.stack.slack.texts),
             alias_names=registry.alias(MODEL, "champion"),
+            archived_rows=archived_rows(self.stack.settings),
+            explained=None if wronged is None else wronged.prediction_id,
         )
 
 
@@ -183,7 +210,7 @@ def begin(stack: Stack, census: Census, say: Say) -> Story:
     traffic = Traffic(census.production, url, plan)
     watch.start()
     traffic.start()
-    return Story(stack, plan, traffic, watch)
+    return Story(stack, plan, traffic, watch, census.production, candidates[1])
 
 
 def parity(report: Report) -> float | None:

@@ -19,6 +19,10 @@ GAP = 0.2
 _REQUEST = 250
 
 
+#: Before a person's row: the id of the prediction.
+PERSON = "person-"
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """When what happens.
@@ -108,9 +112,14 @@ class Traffic:
             dt.datetime.fromtimestamp(self._plan.time_of(first + i), dt.UTC).isoformat()
             for i in range(len(rows))
         ]
+        names = [f"{PERSON}{first + i}" for i in range(len(rows))]
         answer = client.post(
             f"{self._url}/predict",
-            json={"rows": rows.to_dict("records"), "event_times": times},
+            json={
+                "rows": rows.to_dict("records"),
+                "event_times": times,
+                "prediction_ids": names,
+            },
         )
         answer.raise_for_status()
         version = str(answer.json()["model_version"])

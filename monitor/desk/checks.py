@@ -12,6 +12,7 @@ from confluent_kafka.admin._resource import ResourceType
 from msgspec import Struct
 
 from monitor.bootstrap import load_policy, open_registry, open_store
+from monitor.desk.lag import archive_lag
 from monitor.errors import MonitorError
 from monitor.settings import Settings
 
@@ -82,6 +83,8 @@ def _kafka(settings: Settings) -> Iterator[Check]:
     else:
         yield Check("topics", "ok", f"all there; {counts['predictions']} source partitions")
     yield _arrival(admin, names["predictions"])
+    if settings.log.master_key is not None:
+        yield _archive(settings, admin, counts["predictions"])
 
 
 def _arrival(admin: AdminClient, topic: str) -> Check:
@@ -99,6 +102,20 @@ def _arrival(admin: AdminClient, topic: str) -> Check:
         f"of {topic} is the producers' clocks ({kind})",
         f"Set message.timestamp.type=LogAppendTime on {topic}: then a replay decides as the first run did.",
     )
+
+
+def _archive(settings: Settings, admin: AdminClient, partitions: int) -> Check:
+    try:
+        behind = archive_lag(settings, admin, partitions)
+    except MonitorError as error:
+        return Check("prediction log", "fail", error.what, error.fix or "Check log.path.")
+    except KafkaException as error:
+        return Check("prediction log", "warn", f"its lag is not known: {error.args[0].str()}")
+    if behind is None:
+        return Check(
+            "prediction log", "warn", "there is none yet", "Run `monitor archive`, and let it run."
+        )
+    return Check("prediction log", "ok", f"{behind:,} messages behind its topic")
 
 
 def _registry(settings: Settings) -> Check:

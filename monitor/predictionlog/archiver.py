@@ -139,6 +139,8 @@ class Archiver:
             "isolation.level": "read_committed",
             "session.timeout.ms": int(session_seconds * 1000),
             "queued.max.messages.kbytes": 131_072,
+            # A topic that is not there yet is looked for again: the default is five minutes.
+            "topic.metadata.refresh.interval.ms": 10_000,
         }
 
     def run(self, stop: threading.Event) -> None:
@@ -148,7 +150,7 @@ class Archiver:
         ------
         KafkaError
             If the broker says that trying again is of no use, or the topic no longer holds what comes next.
-        StoreError
+        StoreError, SettingsError
             If the table cannot be made, or a key cannot be had.
         """
         self._table.create()

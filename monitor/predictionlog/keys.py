@@ -168,7 +168,9 @@ class KeyRing:
         Raises
         ------
         StoreError
-            If its file cannot be read or written, or another master key wrapped it.
+            If its file cannot be read or written.
+        SettingsError
+            If another master key wrapped it.
         """
         known = self._known.get((date, model))
         if known is None:
@@ -292,7 +294,7 @@ class KeyRing:
     def _unwrap(self, file: KeyFile, path: Path) -> bytes:
         master = self._masters.get(file.master)
         if master is None:
-            raise StoreError(
+            raise SettingsError(
                 f"another master key wrapped it: {file.master}, not {' or '.join(self._masters)}",
                 where=str(path),
                 fix="Set log.master_key to that key; while rotating, log.previous_master_key.",

@@ -16,7 +16,9 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
 
+from monitor.desk.lag import archive_lag
 from monitor.errors import StoreError
 from monitor.events import PRODUCER_HEADER, cloud_event_headers, encode
 from monitor.predictionlog.archiver import Archiver, BatchSize
@@ -25,6 +27,7 @@ from monitor.predictionlog.log import PredictionLog
 from monitor.predictionlog.query import Query
 from monitor.predictionlog.rows import Rows
 from monitor.predictionlog.table import PredictionTable
+from monitor.settings import load_settings
 from tests.archive import event, master_key
 
 pytestmark = pytest.mark.kafka
@@ -74,7 +77,7 @@ class Processes:
     def start(self) -> subprocess.Popen[bytes]:
         with (self.directory / "archiver.log").open("ab") as out:
             process = subprocess.Popen(
-                [sys.executable, "-m", "monitor", "archive"],
+                [sys.executable, "-m", "monitor", "archive", "--once"],
                 env=self.environment,
                 cwd=self.directory,
                 stderr=out,
@@ -128,6 +131,11 @@ def test_killed_and_frozen_under_load_the_log_holds_each_event_once(place, tmp_p
         assert [process.wait(30) for process in (second, third)] == [0, 0], processes.said
     finally:
         processes.end()
+    settings = load_settings(processes.environment)
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    assert archive_lag(settings, admin, PARTITIONS) == 0
+    produce(bootstrap, topic, range(7))
+    assert archive_lag(settings, admin, PARTITIONS) == 7
     dataset = table.dataset()
     assert dataset is not None
     rows = dataset.to_table(columns=["event_id", "kafka_partition", "kafka_offset"])

@@ -22,13 +22,13 @@ PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 DOCKERFILE = (REPOSITORY / "Dockerfile").read_text()
 
 
-def with_secrets_in(directory):
-    """The monitor's environment, its secrets in files of this directory."""
+def with_secrets_in(directory, service="monitor"):
+    """The environment of a service of ours, its secrets in files of this directory."""
     environ = {}
-    for name, value in SERVICES["monitor"]["environment"].items():
+    for name, value in SERVICES[service]["environment"].items():
         if name.endswith("_FILE"):
             secret = directory / Path(value).name
-            secret.write_text("a-secret")
+            secret.write_text("a-secret" if service == "monitor" else "a-secret" * 8)
             environ[name] = str(secret)
         else:
             environ[name] = str(value)
@@ -103,6 +103,20 @@ def test_the_monitor_looks_for_the_servers_where_they_are(tmp_path):
     assert settings.store.influx.bucket == InfluxServer.bucket
 
 
+def test_the_archiver_and_the_web_share_one_log_and_its_keys(tmp_path):
+    archiver, web = (load_settings(with_secrets_in(tmp_path, name)) for name in ("archiver", "web"))
+    assert archiver.log == web.log
+    assert archiver.log.master_key is not None
+    assert web.web.auth == "jwt"
+    assert web.audit == load_settings(with_secrets_in(tmp_path)).audit
+    for name, settings in (("archiver", archiver), ("web", web)):
+        mounts = [Path(volume.split(":")[1]) for volume in SERVICES[name]["volumes"]]
+        for place in (settings.log.path, settings.log.key_directory):
+            assert any(Path(place).is_relative_to(mount) for mount in mounts)
+            assert any(str(mount) in DOCKERFILE.partition("install -d")[2] for mount in mounts)
+    assert f"127.0.0.1:{web.web.port}:{web.web.port}" in SERVICES["web"]["ports"]
+
+
 def test_on_this_machine_the_defaults_of_the_settings_reach_the_stack():
     defaults = Settings()
     assert f"127.0.0.1:{defaults.registry.uri[-4:]}:5000" in SERVICES["mlflow"]["ports"]
@@ -143,7 +157,7 @@ def test_every_secret_is_a_file_that_make_draws_and_none_stands_in_the_file():
         assert name in makefile
     for service in SERVICES.values():
         for name, value in service.get("environment", {}).items():
-            if re.search(r"PASSWORD|TOKEN|KEY|WEBHOOK", name):
+            if re.search(r"PASSWORD|TOKEN|KEY\b|KEY_|SECRET|WEBHOOK", name):
                 assert name.endswith("_FILE")
                 assert str(value).removeprefix("/run/secrets/") in service["secrets"]
 

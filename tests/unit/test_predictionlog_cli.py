@@ -86,7 +86,7 @@ def test_expire_erase_and_rotate_say_what_they_did(world):
 def test_without_a_master_key_nothing_is_archived(monkeypatch):
     monkeypatch.delenv("MONITOR_LOG__MASTER_KEY", raising=False)
     with pytest.raises(SettingsError, match="needs a master key"):
-        run(archive)
+        run(archive, "--once")
 
 
 def report() -> Report:

@@ -62,7 +62,7 @@ def test_rotating_the_master_key_leaves_data_keys_and_pseudonyms_as_they_are(tmp
     after = KeyRing(tmp_path, new)
     assert after.key(DAY, "credit").open(sealed, "e") == b"Frau"
     assert after.pseudonym("anna") == pseudonym
-    with pytest.raises(StoreError, match="another master key wrapped it"):
+    with pytest.raises(SettingsError, match="another master key wrapped it"):
         KeyRing(tmp_path, old).key(DAY, "credit")
 
 

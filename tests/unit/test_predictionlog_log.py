@@ -129,7 +129,7 @@ def test_protected_attributes_are_only_for_who_asks_for_them_with_the_master_key
 def test_a_wrong_master_key_opens_nothing(world):
     world.write(event(0))
     other = world.log_with(KeyRing(world.directory / "keys", master_key()))
-    with pytest.raises(StoreError, match="another master key wrapped it"):
+    with pytest.raises(SettingsError, match="another master key wrapped it"):
         other.ask(Query(), protected=True)
 
 
