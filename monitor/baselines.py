@@ -36,6 +36,9 @@ class Baseline:
         What was found when it was made: associations of features with protected attributes, the policy in force.
     sha256
         Of the artifact's bytes.
+    thresholds, thresholds_sha256
+        The artifact beside it (`monitor.policy.thresholds`): the levels that the version is judged by, whatever the
+        deployment's policy says by now. None if it has none of its own.
     """
 
     model: str
@@ -45,6 +48,8 @@ class Baseline:
     created_at: str
     notes: dict[str, Any]
     sha256: str = ""
+    thresholds: bytes | None = None
+    thresholds_sha256: str = ""
 
     @property
     def layout(self) -> Layout:

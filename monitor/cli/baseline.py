@@ -55,6 +55,7 @@ def create(
         from monitor.desk.baseline import make_baseline
         from monitor.desk.tables import check_one_value, read_table
         from monitor.policy.judge import judge_baseline
+        from monitor.policy.thresholds import encode_thresholds
 
         subject = ModelVersion(model, version)
         roles = roles_of(prediction, score, label, groups)
@@ -71,7 +72,10 @@ def create(
         )
         check_one_value(table, [column.name for column in made.layout.features], str(data))
         sha256 = registry.publish_baseline(
-            subject, encode_baseline(made), policy_sha256=policy.sha256
+            subject,
+            encode_baseline(made),
+            policy_sha256=policy.sha256,
+            thresholds=encode_thresholds(policy.of(model)),
         )
         proxies = made.notes["associations"]
         standing = judge_baseline(made, policy.of(model)).breaches

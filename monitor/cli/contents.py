@@ -19,7 +19,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "Set up": {
         "baseline": "Freeze what a version looked like when it was approved.",
-        "policy": "Check a policy file.",
+        "policy": "Check a policy file; show or change a version's thresholds.",
         "doctor": "Say what is reachable, what is misconfigured, and the fix.",
     },
     "Run": {
@@ -121,6 +121,15 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
         Example("After the master key was changed in the settings", "monitor log rotate"),
     ),
     "policy validate": (Example("Before it is deployed", "monitor policy validate policy.yaml"),),
+    "policy show": (
+        Example("What is version 7 judged by?", "monitor policy show --model credit --version 7"),
+    ),
+    "policy adopt": (
+        Example(
+            "The policy's levels, for a version that was registered under others",
+            'monitor policy adopt --model credit --version 7 --reason "agreed with risk, 12 May"',
+        ),
+    ),
     "replay": (
         Example(
             "Would this policy have rolled back last month?",

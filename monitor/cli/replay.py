@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,6 +77,9 @@ def replay(
             table = read_table(reference, known).drop(columns=time_column, errors="ignore")
             made = make_baseline(table, known, subject, policy.of(model), created_at="")
         baseline = made if reference is not None else open_registry(settings).baseline(subject)
+        if policy_path and baseline is not None:
+            # What this policy would have done is asked, not what the version is under.
+            baseline = replace(baseline, thresholds=None)
         result = replay_frame(
             frame,
             roles,

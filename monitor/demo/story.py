@@ -27,6 +27,7 @@ from monitor.desk.tables import Roles
 from monitor.errors import MonitorError
 from monitor.events import ModelVersion
 from monitor.policy.severity import is_block
+from monitor.policy.thresholds import encode_thresholds
 from monitor.registry.scored import register_classifier
 from monitor.reports import Action, Report, Stage
 
@@ -234,15 +235,18 @@ def _register(stack: Stack, candidate: Candidate) -> ModelVersion:
     registry = open_registry(settings)
     columns: list[str] = [*features, "prediction", "score", LABEL, *GROUPS]
     frame = candidate.reference[columns]
+    policy = load_policy(settings).of(MODEL)
     baseline = make_baseline(
         frame,
         Roles("prediction", "score", LABEL, GROUPS),
         version,
-        load_policy(settings).of(MODEL),
+        policy,
         created_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         signature=registry.signature(version),
     )
-    registry.publish_baseline(version, encode_baseline(baseline))
+    registry.publish_baseline(
+        version, encode_baseline(baseline), thresholds=encode_thresholds(policy)
+    )
     return version
 
 

@@ -156,7 +156,7 @@ class PartitionEngine:
         known.asked_at = self._asking
         if baseline is None:
             return
-        known.baseline = baseline
+        known.approve(baseline, self._policy.of(version.model))
         if known.layout != baseline.layout:
             known.road = self._road(version, baseline.layout)
 

@@ -11,6 +11,7 @@ from monitor.engine.intake import identity
 from monitor.engine.notices import Arrivals, Clock, look
 from monitor.metrics.protocol import NO_OTHERS
 from monitor.policy.judge import judge
+from monitor.policy.thresholds import with_thresholds
 from monitor.policy.trends import History, remember, with_trends
 from monitor.policy.verdict import decide
 from monitor.profiles.profile import Profile
@@ -85,6 +86,7 @@ class Version:
     def __init__(self, subject: ModelVersion, policy: ModelPolicy) -> None:
         self.subject = subject
         self.policy = policy
+        self.policy_sha256: str | None = None
         self.baseline: Baseline | None = None
         self.asked_at = -math.inf
         self.last_arrival = 0.0
@@ -98,6 +100,18 @@ class Version:
         self.road: Road | None = None
         self.clock = Clock(subject)
         self._merged_away: list[int] = []
+
+    def approve(self, baseline: Baseline, policy: ModelPolicy) -> None:
+        """Take up the version's baseline, and with it the thresholds that it was registered under.
+
+        Parameters
+        ----------
+        policy
+            What holds for its model in this deployment.
+        """
+        self.baseline = baseline
+        self.policy = with_thresholds(policy, baseline.thresholds)
+        self.policy_sha256 = baseline.thresholds_sha256 or None
 
     @property
     def layout(self) -> Layout | None:
@@ -294,7 +308,7 @@ class Version:
             content.profile,
             baseline,
             policy=self.policy,
-            policy_sha256=source.policy_sha256,
+            policy_sha256=self.policy_sha256 or source.policy_sha256,
             closed_at=source.closed_at,
             partition=source.partition,
             offset=source.offset,
@@ -310,7 +324,7 @@ class Version:
             self._merged,
             self.baseline,
             self.policy,
-            policy_sha256=source.policy_sha256,
+            policy_sha256=self.policy_sha256 or source.policy_sha256,
             news=news,
         )
 

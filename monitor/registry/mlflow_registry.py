@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,18 @@ import mlflow
 from mlflow.exceptions import MlflowException
 
 from monitor.baselines import ARTIFACT, HASH_TAG, decode_baseline, hash_of
-from monitor.errors import BaselineAltered, BaselineError, RegistryError, VersionNotFound
+from monitor.errors import (
+    BaselineAltered,
+    BaselineError,
+    PolicyError,
+    RegistryError,
+    VersionNotFound,
+)
 from monitor.events import ModelVersion
+from monitor.policy.model import ModelPolicy
+from monitor.policy.thresholds import ARTIFACT as THRESHOLDS
+from monitor.policy.thresholds import HASH_TAG as THRESHOLDS_TAG
+from monitor.policy.thresholds import with_thresholds
 from monitor.profiles.layout import Kind
 from monitor.registry.faults import in_plain_words, is_invalid, is_missing_alias, lacks_file
 from monitor.registry.versions import POLICY_TAG, RegisteredVersion
@@ -80,7 +91,7 @@ class Registry:
         sha256 = registered.tags.get(HASH_TAG)
         if sha256 is None:
             return None
-        data = self._read(registered.run_id, version)
+        data = self._read(registered.run_id, version, ARTIFACT)
         if data is None:
             raise BaselineAltered(
                 f"the version's tag {HASH_TAG} names an artifact that is gone",
@@ -94,10 +105,52 @@ class Registry:
                 where=where,
                 fix="Make the version's own baseline.",
             )
-        return baseline
+        thresholds = self._thresholds(registered)
+        if thresholds is None:
+            return baseline
+        return replace(
+            baseline, thresholds=thresholds, thresholds_sha256=registered.tags[THRESHOLDS_TAG]
+        )
+
+    def thresholds(self, version: ModelVersion) -> bytes | None:
+        """Return the thresholds that the version is judged by; None if it has none of its own.
+
+        Raises
+        ------
+        BaselineAltered
+            If the artifact is gone, or is not what the version's tag says.
+        BaselineError
+            If this release cannot read it.
+        VersionNotFound, RegistryUnavailable, RegistryError
+            If that cannot be known.
+        """
+        return self._thresholds(self._get(version))
+
+    def publish_thresholds(self, version: ModelVersion, data: bytes) -> str:
+        """Keep thresholds with the version, as an artifact and its hash in a tag; return their sha256.
+
+        Parameters
+        ----------
+        data
+            What `encode_thresholds` gave.
+
+        Raises
+        ------
+        VersionNotFound, RegistryUnavailable, RegistryError
+            If they are not published.
+        """
+        self._log(version, THRESHOLDS, data)
+        sha256 = hash_of(data)
+        self.tag(version, THRESHOLDS_TAG, sha256)
+        return sha256
 
     def publish_baseline(
-        self, version: ModelVersion, data: bytes, *, policy_sha256: str | None = None
+        self,
+        version: ModelVersion,
+        data: bytes,
+        *,
+        policy_sha256: str | None = None,
+        thresholds: bytes | None = None,
     ) -> str:
         """Log a baseline as an artifact of the version, and tag the version with its hash.
 
@@ -106,7 +159,9 @@ class Registry:
         data
             What `encode_baseline` gave.
         policy_sha256
-            Of the policy in force: it is stored with the version.
+            Of the policy in force.
+        thresholds
+            What `encode_thresholds` gave of that policy: the version is judged by them from now on.
 
         Returns
         -------
@@ -118,17 +173,9 @@ class Registry:
         VersionNotFound, RegistryUnavailable, RegistryError
             If it is not published. The hash is tagged last: half a publication is no baseline.
         """
-        run_id = self._get(version).run_id
-        if not run_id:
-            raise RegistryError(
-                "the version has no run to hold the artifact",
-                where=_name(version),
-                fix="Register the model from the run that trained it.",
-            )
-        with tempfile.TemporaryDirectory() as directory, in_plain_words(_name(version)):
-            file = Path(directory, ARTIFACT)
-            file.write_bytes(data)
-            self._client.log_artifact(run_id, str(file), _folder(version))
+        self._log(version, ARTIFACT, data)
+        if thresholds is not None:
+            self.publish_thresholds(version, thresholds)
         if policy_sha256 is not None:
             self.tag(version, POLICY_TAG, policy_sha256)
         sha256 = hash_of(data)
@@ -247,9 +294,40 @@ class Registry:
                     fix="Check the model's name.",
                 ) from error
 
-    def _read(self, run_id: str | None, version: ModelVersion) -> bytes | None:
+    def _thresholds(self, registered: MlflowVersion) -> bytes | None:
+        version = ModelVersion(registered.name, str(registered.version))
+        sha256 = registered.tags.get(THRESHOLDS_TAG)
+        if sha256 is None:
+            return None
+        data = self._read(registered.run_id, version, THRESHOLDS)
+        if data is None or hash_of(data) != sha256:
+            raise BaselineAltered(
+                f"its thresholds are not those that the version's tag {THRESHOLDS_TAG} names",
+                where=_name(version),
+                fix="Find out who changed them; then put it under a policy with `monitor policy adopt`.",
+            )
+        try:
+            with_thresholds(ModelPolicy(), data)
+        except PolicyError as error:
+            raise BaselineError(error.what, where=_name(version), fix=error.fix) from error
+        return data
+
+    def _log(self, version: ModelVersion, name: str, data: bytes) -> None:
+        run_id = self._get(version).run_id
+        if not run_id:
+            raise RegistryError(
+                "the version has no run to hold the artifact",
+                where=_name(version),
+                fix="Register the model from the run that trained it.",
+            )
+        with tempfile.TemporaryDirectory() as directory, in_plain_words(_name(version)):
+            file = Path(directory, name)
+            file.write_bytes(data)
+            self._client.log_artifact(run_id, str(file), _folder(version))
+
+    def _read(self, run_id: str | None, version: ModelVersion, name: str) -> bytes | None:
         folder = _folder(version)
-        path = f"{folder}/{ARTIFACT}"
+        path = f"{folder}/{name}"
         with tempfile.TemporaryDirectory() as directory, in_plain_words(_name(version)):
             listed = self._client.list_artifacts(run_id, folder) if run_id else []
             if not run_id or not any(file.path == path for file in listed):

@@ -262,6 +262,30 @@ def test_a_replay_takes_the_versions_own_baseline(monitor, model):
     assert ended.json["windows"][0]["n_reference"] == 2000
 
 
+# ---------------------------------------------------------------------------------------- thresholds
+
+
+def test_a_version_keeps_the_thresholds_it_was_registered_under_until_others_are_adopted_on_record(
+    monitor, model, deployment
+):
+    make_topics(deployment.settings)
+    assert create(monitor, model, people(2000)).code == 0
+    (deployment.folder / "policy.yaml").write_text("defaults: {consecutive: 5}\n")
+    which = ("--model", model, "--version", "1")
+    shown = monitor("policy", "show", *which, "--json").json
+    assert (shown["own"], shown["thresholds"]["consecutive"]) == (True, 3)
+    assert shown["policy_says_otherwise"] == ["consecutive 3 -> 5"]
+    assert monitor("policy", "adopt", *which, "--reason", "fewer windows a day").code == 0
+    shown = monitor("policy", "show", *which, "--json").json
+    assert (shown["thresholds"]["consecutive"], shown["policy_says_otherwise"]) == (5, [])
+    decisions = deployment.values("decisions", Decision)
+    assert [d.stage for d in decisions] == [Stage.INTENT, Stage.RECORDED]
+    assert "consecutive 3 -> 5. fewer windows a day" in decisions[-1].reason
+    assert verify(deployment.settings.audit.path).links == 2
+    again = monitor("policy", "adopt", *which, "--reason", "again")
+    again.refused(f"{model}/1", "under these thresholds already")
+
+
 # ------------------------------------------------------------------------------------------ rollback
 
 

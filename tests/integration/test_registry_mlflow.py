@@ -13,7 +13,7 @@ import pytest
 from mlflow.models import infer_signature
 from sklearn.linear_model import LogisticRegression
 
-from monitor.baselines import HASH_TAG, Baseline, encode_baseline
+from monitor.baselines import HASH_TAG, Baseline, encode_baseline, hash_of
 from monitor.errors import (
     BaselineAltered,
     BaselineError,
@@ -22,6 +22,9 @@ from monitor.errors import (
     VersionNotFound,
 )
 from monitor.events import ModelVersion, new_event_id
+from monitor.policy.model import ModelPolicy
+from monitor.policy.thresholds import HASH_TAG as THRESHOLDS_TAG
+from monitor.policy.thresholds import encode_thresholds
 from monitor.profiles.layout import Column, Kind, Layout
 from monitor.profiles.profile import Profile
 from monitor.registry.mlflow_registry import Registry
@@ -87,6 +90,20 @@ def test_a_published_baseline_comes_back_under_its_hash(registry, register):
     (listed,) = registry.versions(version.model)
     assert listed.has_baseline
     assert listed.tags[POLICY_TAG] == "p" * 64
+
+
+def test_thresholds_come_with_the_baseline_and_an_altered_one_is_refused(registry, register):
+    version = register()
+    strict = encode_thresholds(ModelPolicy(consecutive=1))
+    registry.publish_baseline(version, baseline_of(version), thresholds=strict)
+    found = registry.baseline(version)
+    assert (found.thresholds, found.thresholds_sha256) == (strict, hash_of(strict))
+    later = encode_thresholds(ModelPolicy(consecutive=7))
+    registry.publish_thresholds(version, later)
+    assert registry.thresholds(version) == registry.baseline(version).thresholds == later
+    registry.tag(version, THRESHOLDS_TAG, hash_of(strict))
+    with pytest.raises(BaselineAltered, match="monitor policy adopt"):
+        registry.baseline(version)
 
 
 def test_versions_of_one_run_keep_their_own_baselines(registry, register):
