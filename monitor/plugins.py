@@ -5,7 +5,8 @@ A package offers one by naming an object that is a `DriftMetric`::
     [project.entry-points."monitor.metrics"]
     energy = "energy_distance:METRIC"
 
-It is measured for every column that it applies to, and stands in the report beside the others. It is no rule: nothing
+The conformance suite (tests/property/test_metrics_drift_conformance.py) runs over every metric that is installed beside
+it. A metric is measured for every column that it applies to, and stands in the report beside the others. It is no rule: nothing
 alarms by it.
 """
 

@@ -1,4 +1,7 @@
-"""What every measure of drift has to keep, whatever it measures. A new one is tested by being in the dict."""
+"""What every measure of drift has to keep, whatever it measures.
+
+A new one is tested by being in the dict; a third party's by being installed beside this suite.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,14 @@ from monitor.errors import EmptyWindow, LayoutMismatch
 from monitor.metrics.drift import METRICS
 from monitor.metrics.drift.comparison import Comparison
 from monitor.metrics.protocol import Measure
+from monitor.plugins import load_metrics
 from monitor.profiles.layout import Kind
 from monitor.profiles.sketch import CategorySketch, NumericSketch
 from tests.metrics_samples import edges_of, labels, numbers
 
-OF_NUMBERS = [metric for metric in METRICS.values() if metric.applies(Kind.NUMERIC)]
-OF_LABELS = [metric for metric in METRICS.values() if metric.applies(Kind.CATEGORICAL)]
+ALL = [*METRICS.values(), *load_metrics().values()]
+OF_NUMBERS = [metric for metric in ALL if metric.applies(Kind.NUMERIC)]
+OF_LABELS = [metric for metric in ALL if metric.applies(Kind.CATEGORICAL)]
 
 by_name = {"ids": lambda metric: metric.name}
 over_numbers = pytest.mark.parametrize("metric", OF_NUMBERS, **by_name)

@@ -27,6 +27,8 @@ from monitor.stores.points import report_points
 TINY = '''
 """A measure of drift of its own: how far the means are apart."""
 
+import math
+
 from monitor.profiles.layout import Kind
 
 
@@ -37,28 +39,41 @@ class MeanShift:
         return kind is Kind.NUMERIC
 
     def measure(self, column):
-        return abs(column.observed.mean - column.expected.mean)
+        shift = abs(column.observed.mean - column.expected.mean)
+        return shift if math.isfinite(shift) else None
 
 
 METRIC = MeanShift()
 '''
 
+#: The same, but for a sign: no distance.
+SIGNED = TINY.replace("abs(", "(").replace("mean_shift", "signed_shift")
+
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that pip installed a small package with one metric into."""
-    folder = tmp_path_factory.mktemp("tiny")
-    wheel, info = folder / "tiny_drift-1.0-py3-none-any.whl", "tiny_drift-1.0.dist-info"
+    return install(tmp_path_factory.mktemp("tiny"), "tiny_drift", TINY)
+
+
+@pytest.fixture(scope="module")
+def installed_wrong(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a package whose metric is no distance."""
+    return install(tmp_path_factory.mktemp("signed"), "signed_drift", SIGNED)
+
+
+def install(folder: Path, name: str, code: str) -> Path:
+    wheel, info = folder / f"{name}-1.0-py3-none-any.whl", f"{name}-1.0.dist-info"
     contents = {
-        "tiny_drift.py": TINY,
-        f"{info}/METADATA": "Metadata-Version: 2.1\nName: tiny-drift\nVersion: 1.0\n",
+        f"{name}.py": code,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        f"{info}/entry_points.txt": "[monitor.metrics]\nmean = tiny_drift:METRIC\n",
+        f"{info}/entry_points.txt": f"[monitor.metrics]\nmean = {name}:METRIC\n",
     }
     record = "".join(f"{name},,\n" for name in (*contents, f"{info}/RECORD"))
     with zipfile.ZipFile(wheel, "w") as archive:
-        for name, text in {**contents, f"{info}/RECORD": record}.items():
-            archive.writestr(name, text)
+        for file, text in {**contents, f"{info}/RECORD": record}.items():
+            archive.writestr(file, text)
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
     subprocess.run([*pip, "--target", folder / "site", wheel], check=True, capture_output=True)
     return folder / "site"
@@ -126,6 +141,26 @@ def test_the_command_finds_it_without_being_told(installed, tmp_path):
     )
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout)["drift"][0]["others"] == {"mean_shift": pytest.approx(2)}
+
+
+def test_the_conformance_suite_runs_over_installed_metrics_by_itself(installed, installed_wrong):
+    suite = "tests/property/test_metrics_drift_conformance.py"
+    words = ["-q", "-rA", "-p", "no:cacheprovider", "-k", "mean_shift or signed_shift"]
+    repository = Path(__file__).parents[2]
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", suite, *words],
+        cwd=repository,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (installed, installed_wrong)))},
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    lines = ended.stdout.splitlines()
+    passed = {line for line in lines if line.startswith("PASSED") and "[mean_shift]" in line}
+    failed = {line for line in lines if line.startswith("FAILED")}
+    assert len(passed) >= 5, ended.stdout
+    assert any("stay_in_range" in line for line in failed), ended.stdout
+    assert all("[signed_shift]" in line for line in failed), ended.stdout
 
 
 def test_the_page_shows_it_beside_the_column():
