@@ -127,7 +127,7 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
     "policy adopt": (
         Example(
             "The policy's levels, for a version that was registered under others",
-            'monitor policy adopt --model credit --version 7 --reason "agreed with risk, 12 May"',
+            'monitor policy adopt --model credit --version 7 --reason "agreed"',
         ),
     ),
     "replay": (
