@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from monitor.actions.ports import DecisionLog
     from monitor.actions.service import ActingTopics
     from monitor.engine.partition import PartitionEngine
+    from monitor.outcomes.judge import LabelJudge
     from monitor.predictionlog.keys import KeyRing
     from monitor.predictionlog.log import PredictionLog
     from monitor.predictionlog.table import PredictionTable
@@ -237,6 +238,40 @@ def run_archiver(settings: Settings, stop: threading.Event) -> None:
         session_seconds=seconds,
     )
     together([predictions.run, labels.run], stop)
+
+
+def open_label_judge(settings: Settings) -> LabelJudge:
+    """Return the judge of windows by their labels.
+
+    Raises
+    ------
+    SettingsError
+        If there is no master key: groups are sealed in the log.
+    """
+    from monitor.outcomes.judge import LabelJudge
+    from monitor.outcomes.said import KafkaSaid
+    from monitor.predictionlog.joined import LabelledLog
+
+    keys = _key_ring(settings)
+    if keys is None:
+        raise SettingsError(
+            "judging by labels needs the master key: groups are sealed in the log",
+            where="log.master_key",
+            fix="Set MONITOR_LOG__MASTER_KEY_FILE as for `monitor archive`.",
+        )
+    topics = settings.topics.names()
+    said = KafkaSaid(
+        settings.kafka.confluent(), reports=topics["reports"], verdicts=topics["verdicts"]
+    )
+    return LabelJudge(
+        LabelledLog(_prediction_table(settings), _label_table(settings), keys),
+        open_store(settings),
+        open_registry(settings),
+        load_policy(settings),
+        said,
+        patience=settings.log.label_patience_seconds,
+        now=time.time,
+    )
 
 
 def open_publisher(settings: Settings) -> PredictionPublisher:

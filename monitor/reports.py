@@ -40,6 +40,13 @@ class Status(enum.StrEnum):
     NO_BASELINE = "no_baseline"
 
 
+class Basis(enum.StrEnum):
+    """What a report rests on: the predictions as they come, or what turned out to be true of them."""
+
+    PREDICTIONS = "predictions"
+    LABELLED = "labelled"
+
+
 class Action(enum.StrEnum):
     """What a verdict asks for."""
 
@@ -178,6 +185,59 @@ class FairnessMeasure(Struct, frozen=True, kw_only=True):
     severity: Severity = Severity.PASS
 
 
+class PerformanceMeasure(Struct, frozen=True, kw_only=True):
+    """How right the answers were, by the labels that are known.
+
+    Attributes
+    ----------
+    metric
+        Such as ``accuracy`` or ``brier``; with more than two answers, precision and recall end in ``[answer]``.
+    n
+        How many labelled predictions it is about.
+    value, lower, upper
+        With its limits, all judged measures of the window at once; None where it is not defined.
+    baseline
+        The same of the reference data.
+    loss, loss_lower
+        How much worse than the baseline, above 0 for worse, and its lower limit. Points for shares; a share of the
+        baseline for log loss, Brier, and a regression's errors.
+    attributes, group
+        Empty for everybody.
+    """
+
+    metric: str
+    n: int
+    value: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    baseline: float | None = None
+    loss: float | None = None
+    loss_lower: float | None = None
+    attributes: tuple[str, ...] = ()
+    group: str | None = None
+    severity: Severity = Severity.PASS
+
+
+class Estimate(Struct, frozen=True, kw_only=True):
+    """What the accuracy would be if scores still meant what they meant in the reference data: no measurement.
+
+    It is blind to a fault that leaves the scores sure of themselves, and no rule looks at it.
+
+    Attributes
+    ----------
+    accuracy
+        Expected share of right answers; None where it is withheld.
+    reference
+        The same method on the reference data.
+    withheld
+        Why there is none.
+    """
+
+    accuracy: float | None = None
+    reference: float | None = None
+    withheld: str | None = None
+
+
 class Finding(Struct, frozen=True, kw_only=True):
     """Something about the data's quality, in words: what, where, among whom, how much.
 
@@ -232,8 +292,15 @@ class Report(Struct, frozen=True, kw_only=True):
         streak, whose merged windows decide. They are no breach, and no reason for alarm.
     closed_at
         Arrival time of the record that closed the window, seconds since 1970 UTC: a replay closes as the first run.
+        Of a labelled report when it was judged.
     offset
         Source offset up to which events are counted.
+    basis
+        A labelled report is another one than that of the predictions, of the same window.
+    labelled
+        How many of the window's predictions have a label; `performance` is about them.
+    estimate
+        Of the accuracy, before labels come.
     """
 
     model: str
@@ -255,6 +322,15 @@ class Report(Struct, frozen=True, kw_only=True):
     closed_at: float = 0.0
     partition: int = -1
     offset: int = -1
+    basis: Basis = Basis.PREDICTIONS
+    labelled: int = 0
+    performance: tuple[PerformanceMeasure, ...] = ()
+    estimate: Estimate | None = None
+
+    @property
+    def coverage(self) -> float:
+        """Share of the window's predictions that have a label, in [0, 1]."""
+        return self.labelled / self.n if self.n else 0.0
 
     @property
     def subject(self) -> ModelVersion:
@@ -263,8 +339,9 @@ class Report(Struct, frozen=True, kw_only=True):
 
     @property
     def id(self) -> str:
-        """The same for each revision of the same window."""
-        return f"{self.model}/{self.version}@{self.window.start:.0f}-{self.window.end:.0f}"
+        """The same for each revision of the same window, on the same basis."""
+        on = "#labelled" if self.basis is Basis.LABELLED else ""
+        return f"{self.model}/{self.version}@{self.window.start:.0f}-{self.window.end:.0f}{on}"
 
 
 class Verdict(Struct, frozen=True, kw_only=True):

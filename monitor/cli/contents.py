@@ -26,7 +26,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "run": "Count predictions, judge windows, act on verdicts.",
         "web": "Serve the page, and the prediction log over HTTP.",
         "archive": "Copy every prediction and label into the prediction log.",
-        "labels": "Load what turned out to be true.",
+        "labels": "Load what turned out to be true, and judge by it.",
     },
     "Look": {
         "top": "Follow the whole fleet on one live screen.",
@@ -91,6 +91,10 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
     "explain": (
         Example("Why was this one answered so?", "monitor explain 0195f3c2 --model credit"),
         Example("With what only an auditor may see", "monitor explain 0195f3c2 --protected"),
+    ),
+    "labels judge": (
+        Example("As a service beside `monitor run`", "monitor labels judge"),
+        Example("What do today's labels say?", "monitor labels judge --once --json"),
     ),
     "labels load": (
         Example(

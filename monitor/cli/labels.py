@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from pathlib import Path
 
 import click
 
-from monitor.bootstrap import open_publisher
+from monitor.bootstrap import open_label_judge, open_publisher
 from monitor.cli.options import PATH, as_json, print_json, settings_option
+from monitor.cli.run import log_as_json
+from monitor.cli.screen import instant, spoken
 from monitor.errors import KafkaError
 from monitor.settings import Settings
 
@@ -53,3 +57,47 @@ def load(
         print_json(done)
         return
     click.echo(f"{len(read.labels):,} labels published, {read.unlabelled:,} rows without one.")
+
+
+@labels.command()
+@click.option("--once", is_flag=True, help="Judge what there is, say what came of it, and end.")
+@settings_option
+@as_json
+def judge(settings: Settings, *, once: bool, as_json: bool) -> None:
+    """Measure windows again as their labels come: performance and fairness, reports and verdicts.
+
+    Until SIGTERM or Ctrl-C. One such process is enough; a second one says the same again.
+    """
+    opened = open_label_judge(settings)
+    if not once:
+        log_as_json()
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        opened.run(stop, seconds=settings.log.judge_seconds)
+        return
+    done = opened.cycle()
+    if as_json:
+        print_json(
+            {
+                "labels": done.labels,
+                "waiting": done.waiting,
+                "unmatched": done.unmatched,
+                "reports": done.reports,
+                "verdicts": done.verdicts,
+            }
+        )
+        return
+    for report in done.reports:
+        accuracy = next((m.value for m in report.performance if m.metric == "accuracy"), None)
+        click.echo(
+            f"{report.model}/{report.version} {instant(report.window.end)}: {report.severity.value}, "
+            f"{report.coverage:.0%} of {report.n:,} labelled"
+            + ("" if accuracy is None else f", accuracy {accuracy:.3f}")
+        )
+        for breach in report.breaches:
+            click.echo(f"  {spoken(breach.rule)} {breach.value:.3f}, level {breach.threshold:g}")
+    click.echo(
+        f"{done.labels:,} new labels, {len(done.reports):,} windows judged, "
+        f"{done.waiting:,} labels wait for a window, {len(done.unmatched):,} of unknown predictions."
+    )

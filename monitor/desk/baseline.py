@@ -9,6 +9,9 @@ from monitor.baselines import Baseline
 from monitor.desk.tables import Roles, check_labels, feature_names
 from monitor.errors import InputError
 from monitor.metrics.associations import measure_associations
+from monitor.metrics.fairness import classes_of
+from monitor.metrics.labelled import outcome_of, performance_note
+from monitor.policy.labelled import NOTE
 from monitor.profiles.frames import infer_layout, profile_frame
 from monitor.profiles.layout import Kind
 from monitor.reports import as_dict
@@ -68,6 +71,16 @@ def make_baseline(
     kinds = {column.name: column.kind for column in layout.features}
     proxies = measure_associations(frame, kinds=kinds, attributes=roles.groups)
     notes: dict[str, Any] = {"associations": [as_dict(proxy) for proxy in proxies]}
+    if roles.label is not None and roles.prediction is not None:
+        classes = classes_of(profile) if layout.is_classifier else ()
+        outcome = outcome_of(
+            frame,
+            prediction=roles.prediction,
+            label=roles.label,
+            score=roles.score,
+            classes=classes,
+        )
+        notes[NOTE] = performance_note(outcome)
     return Baseline(
         subject.model, subject.version, profile, policy.fairness.favourable, created_at, notes
     )

@@ -137,6 +137,32 @@ class QualityRules(_Frozen):
     duplicates: Levels = Levels(warn=0.05, block=0.5)
 
 
+class PerformanceRules(_Frozen):
+    """How much worse than in the reference data labelled answers may be.
+
+    Attributes
+    ----------
+    min_coverage
+        Share of a window's predictions that must have a label before it is judged: the first labels to come are
+        seldom like the rest.
+    min_labels
+        And how many of them.
+    measures
+        Those that are judged; the others are shown. Precision and F1 move with the people, whatever the model does.
+    drop
+        Of accuracy, AUC, precision, recall and F1, and rise of the calibration error, in points; growth of a
+        regression's bias, in its reference RMSE.
+    growth
+        Of log loss, Brier score, MAE and RMSE: share of the reference's.
+    """
+
+    min_coverage: Share = 0.5
+    min_labels: Annotated[int, Field(ge=1)] = 200
+    measures: tuple[str, ...] = ("accuracy", "auc", "brier", "calibration_error", "mae", "rmse")
+    drop: Levels = Levels(warn=0.03, block=0.08)
+    growth: Levels = Levels(warn=0.1, block=0.25)
+
+
 class TrendRules(_Frozen):
     """How far a version may creep from its own first clean windows before people are told; it never rolls back.
 
@@ -212,6 +238,7 @@ class ModelPolicy(_Frozen):
     drift: DriftRules = DriftRules()
     fairness: FairnessRules = FairnessRules()
     quality: QualityRules = QualityRules()
+    performance: PerformanceRules = PerformanceRules()
     trend: TrendRules = TrendRules()
     target_lacks: tuple[str, ...] = ()
     protected_features: dict[str, str] = {}

@@ -22,6 +22,7 @@ from monitor.errors import MonitorError, StoreError
 from monitor.predictionlog.schema import PREDICTIONS, TableLayout
 
 if TYPE_CHECKING:
+    import polars as pl
     import pyarrow.dataset as ds
 
 #: Small files of one day and model from which on they are made one.
@@ -180,6 +181,14 @@ class PredictionTable:
             if delta is None:
                 return None
             return delta.to_pyarrow_dataset(file_pruning_predicate=wanted or None)
+
+    def scan(self) -> pl.LazyFrame | None:
+        """Return the table for questions that join it with another one; None if there is none."""
+        import polars as pl
+
+        with self._plainly():
+            delta = self._existing()
+            return None if delta is None else pl.scan_delta(delta)
 
     def partitions(self) -> list[tuple[dt.date, str, int]]:
         """Return each day and model with its number of rows, oldest first."""

@@ -244,6 +244,10 @@ class Log(Section):
     """A commit has about so many rows at most."""
     batch_seconds: PositiveFloat = 10.0
     """What was read is written at most so much later."""
+    judge_seconds: PositiveFloat = 30.0
+    """How often ``monitor labels judge`` looks for new labels."""
+    label_patience_seconds: PositiveFloat = 604_800.0
+    """A label whose prediction is still unknown after so long (a week) is reported as never matched."""
 
     @field_validator("storage", mode="before")
     @classmethod

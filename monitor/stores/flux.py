@@ -18,6 +18,9 @@ from(bucket: _bucket)
   |> limit(n: _limit)
 """
 
+#: The same on the basis of labels.
+LABELLED_REPORTS = REPORTS.replace('"windows"', '"labelled"')
+
 #: Newest steps of decisions, likewise.
 DECISIONS = """
 from(bucket: _bucket)
@@ -39,15 +42,21 @@ from(bucket: _bucket)
 """
 
 
-def of_version(model: str, version: str) -> str:
-    r"""Return the predicate that deletes a version's points: that API binds nothing, so the quotes are escaped.
+LABELLED_REVISIONS = REVISIONS.replace('"windows"', '"labelled"')
+
+
+def of_version(measurement: str, model: str, version: str) -> str:
+    r"""Return the predicate that deletes a version's points of one measurement.
+
+    That API binds nothing, so the quotes are escaped.
 
     Examples
     --------
-    >>> print(of_version('a"b', "1"))
-    model="a\"b" AND version="1"
+    >>> print(of_version("drift", 'a"b', "1"))
+    _measurement="drift" AND model="a\"b" AND version="1"
     """
-    return f"model={_quoted(model)} AND version={_quoted(version)}"
+    equal = {"_measurement": measurement, "model": model, "version": version}
+    return " AND ".join(f"{name}={_quoted(value)}" for name, value in equal.items())
 
 
 def _quoted(value: str) -> str:

@@ -14,10 +14,16 @@ from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.client.write_api import SYNCHRONOUS
 
 from monitor.errors import StoreError
-from monitor.events import ModelVersion
-from monitor.reports import Decision, Report, Window
+from monitor.reports import Basis, Decision, Report
 from monitor.stores import flux
-from monitor.stores.points import Point, decision_point, nanoseconds, report_points, tag
+from monitor.stores.points import (
+    MEASUREMENTS,
+    Point,
+    decision_point,
+    nanoseconds,
+    report_points,
+    tag,
+)
 from monitor.stores.protocol import SetAside
 
 #: Answers that blame what was sent; any other blames the server, the network or the credentials.
@@ -31,6 +37,10 @@ _FIXES = {
 
 _EARLIEST = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _LATEST = dt.datetime(2200, 1, 1, tzinfo=dt.UTC)
+
+_REVISIONS = {Basis.PREDICTIONS: flux.REVISIONS, Basis.LABELLED: flux.LABELLED_REVISIONS}
+
+_Place = tuple[Basis, str, str, int]
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -66,13 +76,11 @@ class InfluxStore:
         newest = _highest_revisions(reports)
         known = self._revisions(newest)
         for report in newest:
-            kept = known.get(
-                (tag(report.model), tag(report.version), _microseconds(report.window.end))
-            )
+            kept = known.get(_place(report))
             if kept is not None and kept > report.revision:
                 continue
             if kept is not None and kept < report.revision:
-                self._erase(report.subject, report.window)
+                self._erase(report)
             refused += self._write(report_points(report))
         refused += self._write([decision_point(decision) for decision in decisions])
         return refused
@@ -85,10 +93,12 @@ class InfluxStore:
         since: float | None = None,
         until: float | None = None,
         limit: int = 100,
+        basis: Basis = Basis.PREDICTIONS,
     ) -> list[Report]:
         """Return the newest reports, oldest first. See `ReportStore`."""
         asked = {"_model": _asked(model), "_version": _asked(version), "_limit": limit}
-        rows = self._query(flux.REPORTS, asked, since, until)
+        text = flux.REPORTS if basis is Basis.PREDICTIONS else flux.LABELLED_REPORTS
+        rows = self._query(text, asked, since, until)
         return _joined(rows, "report_", Report)
 
     def decisions(
@@ -129,22 +139,25 @@ class InfluxStore:
             return self._write(points[:half]) + self._write(points[half:])
         return []
 
-    def _revisions(self, reports: Sequence[Report]) -> Mapping[tuple[str, str, int], int]:
-        """Return the revision kept of each window near these, by model, version and end."""
-        if not reports:
-            return {}
-        ends = [report.window.end for report in reports]
-        rows = self._query(flux.REVISIONS, {}, min(ends), max(ends) + 1e-6)
-        return {
-            (row["model"], row["version"], _microseconds(row["_time"].timestamp())): row["_value"]
-            for row in rows
-        }
+    def _revisions(self, reports: Sequence[Report]) -> Mapping[_Place, int]:
+        """Return the revision kept of each window near these, by basis, model, version and end."""
+        known: dict[_Place, int] = {}
+        for basis, text in _REVISIONS.items():
+            ends = [report.window.end for report in reports if report.basis is basis]
+            if not ends:
+                continue
+            for row in self._query(text, {}, min(ends), max(ends) + 1e-6):
+                end = _microseconds(row["_time"].timestamp())
+                known[basis, row["model"], row["version"], end] = row["_value"]
+        return known
 
-    def _erase(self, subject: ModelVersion, window: Window) -> None:
-        end = _moment(window.end)
-        predicate = flux.of_version(tag(subject.model), tag(subject.version))
-        with self._speaking():
-            self._client.delete_api().delete(end, end, predicate, bucket=self._bucket)
+    def _erase(self, report: Report) -> None:
+        """Delete a window's points of this basis; those of the other basis have the same time, and stay."""
+        end = _moment(report.window.end)
+        for measurement in MEASUREMENTS[report.basis]:
+            predicate = flux.of_version(measurement, tag(report.model), tag(report.version))
+            with self._speaking():
+                self._client.delete_api().delete(end, end, predicate, bucket=self._bucket)
 
     def _query(
         self, text: str, asked: Mapping[str, Any], since: float | None, until: float | None
@@ -199,6 +212,11 @@ def _joined(rows: Sequence[Mapping[str, Any]], prefix: str, type_: type[S]) -> l
         for row in reversed(rows)
     ]
     return [msgspec.json.decode(text, type=type_) for text in texts]
+
+
+def _place(report: Report) -> _Place:
+    end = _microseconds(report.window.end)
+    return report.basis, tag(report.model), tag(report.version), end
 
 
 def _asked(name: str | None) -> str:

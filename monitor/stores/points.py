@@ -9,6 +9,9 @@
     groups        attributes, group, answer        n, selection_rate, ...
     quality       check, feature                   share, baseline_share, sentence, severity, level
     breaches      rule, family                     value, threshold, severity, level
+    labelled                                       n, labelled, coverage, revision, status, severity, level, report_*
+    performance   metric, attributes, group        n, value, lower, upper, baseline, loss, loss_lower, severity, level
+    labelled_fairness, labelled_groups, labelled_breaches: as above, by what turned out to be true
     decisions     stage, action (no version)       decision_*: the whole step; reason, from_version, to_version, ...
 
 The time is the window's end (a decision's own time), so writing a window again overwrites it. Ids are fields: a tag
@@ -19,12 +22,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, TypedDict
 
 import msgspec
 
-from monitor.reports import Decision, FairnessMeasure, Report, Severity, encode
+from monitor.reports import Basis, Decision, FairnessMeasure, Report, Severity, encode
 from monitor.stores.flux import PART
 
 _LEVELS = {severity: level for level, severity in enumerate(Severity)}
@@ -57,8 +61,29 @@ def nanoseconds(seconds: float) -> int:
     return round(seconds * 1e6) * 1000
 
 
+#: Which measurements a report of each basis is written to.
+MEASUREMENTS: Mapping[Basis, tuple[str, ...]] = MappingProxyType(
+    {
+        Basis.PREDICTIONS: ("windows", "drift", "fairness", "groups", "quality", "breaches"),
+        Basis.LABELLED: (
+            "labelled",
+            "performance",
+            "labelled_fairness",
+            "labelled_groups",
+            "labelled_breaches",
+        ),
+    }
+)
+
+
 def report_points(report: Report) -> list[Point]:
     """Return all points of a window."""
+    if report.basis is Basis.LABELLED:
+        return [
+            _labelled(report),
+            *_performance(report),
+            *_renamed((*_fairness(report), *_groups(report), *_breaches(report))),
+        ]
     return [
         _windows(report),
         *_drift(report),
@@ -91,6 +116,36 @@ def _windows(report: Report) -> Point:
         **_parts("report", report),
     }
     return _of_window(report, "windows", {}, fields)
+
+
+def _labelled(report: Report) -> Point:
+    fields = {
+        "n": report.n,
+        "labelled": report.labelled,
+        "coverage": report.coverage,
+        "revision": report.revision,
+        "start": report.window.start,
+        "judged_at": report.closed_at,
+        "status": report.status.value,
+        "breaches": len(report.breaches),
+        **_severity(report.severity),
+        **_parts("report", report),
+    }
+    return _of_window(report, "labelled", {}, fields)
+
+
+def _performance(report: Report) -> Iterator[Point]:
+    for measure in report.performance:
+        tags = {"metric": measure.metric}
+        if measure.group is not None:
+            tags |= {"attributes": " & ".join(measure.attributes), "group": measure.group}
+        fields = _plain(measure, "metric", "attributes", "group") | _severity(measure.severity)
+        yield _of_window(report, "performance", tags, fields)
+
+
+def _renamed(points: Iterable[Point]) -> Iterator[Point]:
+    for point in points:
+        yield {**point, "measurement": f"labelled_{point['measurement']}"}
 
 
 def _drift(report: Report) -> Iterator[Point]:

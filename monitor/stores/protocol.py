@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from monitor.reports import Decision, Report
+from monitor.reports import Basis, Decision, Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ class ReportStore(Protocol):
         since: float | None = None,
         until: float | None = None,
         limit: int = 100,
+        basis: Basis = Basis.PREDICTIONS,
     ) -> list[Report]:
         """Return the newest reports, oldest first.
 
@@ -59,6 +60,8 @@ class ReportStore(Protocol):
             Seconds since 1970 UTC that the window's end is at or after, and before.
         limit
             How many at most, at least 1.
+        basis
+            Those of the predictions, or those of the labels.
 
         Raises
         ------

@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from monitor.errors import StoreError
-from monitor.reports import Decision, Report, encode
+from monitor.reports import Basis, Decision, Report, encode
 from monitor.stores.protocol import SetAside
 
 #: Raised whenever the tables below change.
@@ -31,6 +31,17 @@ CREATE TABLE IF NOT EXISTS reports (
     PRIMARY KEY (model, version, window_start, window_end)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS reports_by_end ON reports (window_end);
+CREATE TABLE IF NOT EXISTS labelled_reports (
+    model TEXT NOT NULL,
+    version TEXT NOT NULL,
+    window_start REAL NOT NULL,
+    window_end REAL NOT NULL,
+    revision INTEGER NOT NULL,
+    severity TEXT NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (model, version, window_start, window_end)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS labelled_reports_by_end ON labelled_reports (window_end);
 CREATE TABLE IF NOT EXISTS decisions (
     decision_id TEXT NOT NULL,
     stage TEXT NOT NULL,
@@ -42,17 +53,20 @@ CREATE TABLE IF NOT EXISTS decisions (
 CREATE INDEX IF NOT EXISTS decisions_by_time ON decisions (at);
 """
 
+#: By basis; the names are ours, and never an asker's.
+_TABLE = {Basis.PREDICTIONS: "reports", Basis.LABELLED: "labelled_reports"}
+
 _KEEP_REPORT = """
-INSERT INTO reports VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE
 SET revision = excluded.revision, severity = excluded.severity, body = excluded.body
-WHERE excluded.revision >= reports.revision
+WHERE excluded.revision >= {table}.revision
 """
 
 _KEEP_DECISION = "INSERT OR REPLACE INTO decisions VALUES (?, ?, ?, ?, ?)"
 
 _REPORTS = """
-SELECT body FROM reports
+SELECT body FROM {table}
 WHERE (:model IS NULL OR model = :model) AND (:version IS NULL OR version = :version)
   AND window_end >= :since AND window_end < :until
 ORDER BY window_end DESC, model, version, window_start LIMIT :limit
@@ -102,7 +116,9 @@ class SqliteStore:
     def write(self, reports: Sequence[Report], decisions: Sequence[Decision]) -> list[SetAside]:
         """Keep all in one transaction; nothing is ever set aside. See `ReportStore`."""
         with self._speaking(), self._lock, self._connection:
-            self._connection.executemany(_KEEP_REPORT, map(_report_row, reports))
+            for basis, table in _TABLE.items():
+                rows = (_report_row(report) for report in reports if report.basis is basis)
+                self._connection.executemany(_KEEP_REPORT.format(table=table), rows)
             self._connection.executemany(_KEEP_DECISION, map(_decision_row, decisions))
         return []
 
@@ -114,10 +130,11 @@ class SqliteStore:
         since: float | None = None,
         until: float | None = None,
         limit: int = 100,
+        basis: Basis = Basis.PREDICTIONS,
     ) -> list[Report]:
         """Return the newest reports, oldest first. See `ReportStore`."""
         asked = {"model": model, "version": version, "limit": limit} | _span(since, until)
-        return self._read(_REPORTS, asked, Report)
+        return self._read(_REPORTS.format(table=_TABLE[basis]), asked, Report)
 
     def decisions(
         self,

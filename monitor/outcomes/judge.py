@@ -1,0 +1,329 @@
+"""From new labels to labelled reports and verdicts, cycle by cycle.
+
+The labels that came since the last cycle say which predictions, those which windows; each such window is read whole
+from the log, measured, and reported if anything changed. Nothing but the topics and tables is remembered: a judge
+that starts anew looks at every label once, and says only what the store does not hold already.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+from msgspec.structs import replace
+
+from monitor.errors import MonitorError
+from monitor.events import ModelVersion
+from monitor.metrics.fairness import classes_of
+from monitor.metrics.labelled import labelled_rows, outcome_of
+from monitor.policy.labelled import LabelledWindow, judge_labelled
+from monitor.policy.verdict import decide
+from monitor.profiles.frames import profile_frame
+from monitor.profiles.layout import Layout
+from monitor.reports import Action, Basis, Report, Verdict, Window
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from monitor.baselines import Baseline
+    from monitor.engine.records import BaselineSource
+    from monitor.policy.model import ModelPolicy, Policy
+    from monitor.predictionlog.joined import LabelledLog
+    from monitor.profiles.profile import Profile
+    from monitor.stores.protocol import ReportStore
+
+log = structlog.get_logger(__name__)
+
+_MANY = 100_000
+
+
+class Said(Protocol):
+    """Where reports and verdicts go."""
+
+    def say(self, reports: Sequence[Report], verdicts: Sequence[Verdict]) -> None:
+        """Publish them, and return when they are durable.
+
+        Raises
+        ------
+        KafkaError
+            If they are not.
+        """
+
+
+@dataclass(slots=True)
+class Waiting:
+    """Labels of a model that no window has been judged by yet.
+
+    Attributes
+    ----------
+    arrived
+        When the first label of each prediction came, seconds since 1970 UTC.
+    unknown
+        Of those, which predictions the log does not hold.
+    reached
+        Last offset seen of each partition of the labels' topic.
+    """
+
+    arrived: dict[str, float] = field(default_factory=dict)
+    unknown: set[str] = field(default_factory=set)
+    reached: Mapping[int, int] = field(default_factory=dict)
+
+    def unmatched(self, before: float) -> list[str]:
+        """Return the predictions that are unknown although their label came before this time."""
+        return sorted(name for name in self.unknown if self.arrived[name] < before)
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """What one cycle did.
+
+    Attributes
+    ----------
+    labels
+        New since the last one.
+    waiting
+        Predictions that have a label, and no window that could be judged by it yet.
+    unmatched
+        Of those, unknown to the log for longer than the stated time.
+    """
+
+    labels: int = 0
+    reports: tuple[Report, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    waiting: int = 0
+    unmatched: tuple[str, ...] = ()
+
+
+class LabelJudge:
+    """Judges windows by their labels.
+
+    Parameters
+    ----------
+    store
+        Tells which windows there are, and what was said of them by labels already.
+    patience
+        Seconds after which a label whose prediction is unknown is reported.
+    now
+        Seconds since 1970 UTC.
+    """
+
+    def __init__(
+        self,
+        labelled: LabelledLog,
+        store: ReportStore,
+        baselines: BaselineSource,
+        policy: Policy,
+        said: Said,
+        *,
+        patience: float,
+        now: Callable[[], float],
+    ) -> None:
+        self._log, self._store, self._baselines = labelled, store, baselines
+        self._policy, self._said = policy, said
+        self._patience, self._now = patience, now
+        self._waiting: dict[str, Waiting] = defaultdict(Waiting)
+        self._reports: dict[str, Report] = {}
+        self._told: set[str] = set()
+
+    def run(self, stop: threading.Event, *, seconds: float) -> None:
+        """Judge, every so many seconds, until told to stop; what does not answer is asked again."""
+        while not stop.is_set():
+            try:
+                done = self.cycle()
+                if done.reports:
+                    log.info("judged", labels=done.labels, windows=len(done.reports))
+            except MonitorError as error:
+                # The labels are still in the table: the next cycle looks at what this one did not get to.
+                log.warning("not_judged", why=str(error))
+            stop.wait(seconds)
+
+    def cycle(self) -> Cycle:
+        """Judge what the labels that came since the last cycle say.
+
+        Raises
+        ------
+        StoreError, RegistryUnavailable, KafkaError
+            If something does not answer; then all of it is judged again.
+        """
+        labels, reports, verdicts = 0, [], []
+        for model in self._log.models():
+            waiting = self._waiting[model]
+            news = self._log.news(model, waiting.reached)
+            labels += len(news.arrived)
+            for name, arrived in news.arrived.items():
+                waiting.arrived.setdefault(name, arrived)
+            waiting.reached = news.reached
+            found = self._model(model, waiting)
+            reports += found[0]
+            verdicts += found[1]
+        before = self._now() - self._patience
+        unmatched = tuple(
+            name for waiting in self._waiting.values() for name in waiting.unmatched(before)
+        )
+        self._tell(unmatched)
+        return Cycle(
+            labels,
+            tuple(reports),
+            tuple(verdicts),
+            sum(len(waiting.arrived) for waiting in self._waiting.values()),
+            unmatched,
+        )
+
+    def _model(self, model: str, waiting: Waiting) -> tuple[list[Report], list[Verdict]]:
+        places = self._log.times(model, list(waiting.arrived))
+        waiting.unknown = waiting.arrived.keys() - places.keys()
+        times: dict[str, dict[str, float]] = defaultdict(dict)
+        for name, (version, time) in places.items():
+            times[version][name] = time
+        reports, verdicts = [], []
+        for version, of in sorted(times.items()):
+            subject = ModelVersion(model, version)
+            baseline = self._baselines.baseline(subject)
+            windows = self._windows(subject, of)
+            if baseline is not None:
+                bench = _Bench(self._log, baseline, self._policy.of(model))
+                for window in sorted(windows):
+                    report = self._judged(bench, window)
+                    if report is None:
+                        continue
+                    verdict = self._verdict(bench, report)
+                    self._said.say([report], [] if verdict is None else [verdict])
+                    self._reports[report.id] = report
+                    reports.append(report)
+                    verdicts += [] if verdict is None else [verdict]
+            for name in {name for names in windows.values() for name in names}:
+                del waiting.arrived[name]
+        return reports, verdicts
+
+    def _windows(
+        self, subject: ModelVersion, times: Mapping[str, float]
+    ) -> dict[Window, list[str]]:
+        """Return the reported windows that these predictions fell in."""
+        longest = self._policy.of(subject.model).windows.max_length
+        first, last = min(times.values()), max(times.values())
+        known = self._store.reports(
+            *subject, since=first, until=last + 2 * longest + 1, limit=_MANY
+        )
+        spans = sorted(report.window for report in known)
+        found: dict[Window, list[str]] = defaultdict(list)
+        # Both in order: of a few windows that begin before a prediction, those that end after it.
+        open_: list[Window] = []
+        position = 0
+        for name, time in sorted(times.items(), key=lambda item: item[1]):
+            while position < len(spans) and spans[position].start <= time:
+                open_.append(spans[position])
+                position += 1
+            open_ = [window for window in open_ if window.end > time]
+            for window in open_:
+                found[window].append(name)
+        return found
+
+    def _judged(self, bench: _Bench, window: Window) -> Report | None:
+        """Return the window's report, if it says anything that its last one did not."""
+        report = judge_labelled(
+            bench.window(window),
+            0,
+            bench.baseline,
+            policy=bench.policy,
+            policy_sha256=self._policy.sha256,
+            closed_at=self._now(),
+        )
+        last = self._reports.get(report.id)
+        if last is None:
+            kept = self._around(bench, report.window, just=True)
+            last = next((one for one in kept if one.window == window), None)
+        if last is None:
+            return report
+        revised = replace(report, revision=last.revision, closed_at=last.closed_at)
+        return None if revised == last else replace(report, revision=last.revision + 1)
+
+    def _verdict(self, bench: _Bench, news: Report) -> Verdict | None:
+        """Return what the policy asks for, if it asks for anything; only windows judged by labels count."""
+        known = {report.id: report for report in self._around(bench, news.window)}
+        mine = {
+            name: report for name, report in self._reports.items() if report.subject == news.subject
+        }
+        verdict = decide(
+            list({**known, **mine, news.id: news}.values()),
+            bench.merged,
+            bench.baseline,
+            bench.policy,
+            policy_sha256=self._policy.sha256,
+            news=news.window,
+        )
+        return verdict if verdict.action is not Action.NONE else None
+
+    def _around(self, bench: _Bench, window: Window, *, just: bool = False) -> list[Report]:
+        span = 0.0 if just else 2 * bench.policy.consecutive * bench.policy.windows.max_length
+        return self._store.reports(
+            *bench.baseline.subject,
+            since=window.end - span,
+            until=window.end + span + 1e-3,
+            limit=_MANY,
+            basis=Basis.LABELLED,
+        )
+
+    def _tell(self, unmatched: Sequence[str]) -> None:
+        new = set(unmatched) - self._told
+        if new:
+            log.warning(
+                "labels of unknown predictions",
+                predictions=len(unmatched),
+                for_instance=sorted(new)[:5],
+                waited_seconds=self._patience,
+            )
+        self._told |= new
+
+
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """Reads windows of one version as the judge needs them."""
+
+    log: LabelledLog
+    baseline: Baseline
+    policy: ModelPolicy
+
+    def window(self, window: Window) -> LabelledWindow:
+        layout = self.baseline.layout
+        frame = self.log.window(self.baseline.subject, window, layout.groups)
+        return labelled_window(frame, window, self.baseline)
+
+    def merged(self, windows: Sequence[Window]) -> Profile | None:
+        merged: Profile | None = None
+        for window in windows:
+            profile = self.window(window).profile
+            merged = profile if merged is None else merged.merge(profile)
+        return merged
+
+
+def labelled_window(frame: pd.DataFrame, window: Window, baseline: Baseline) -> LabelledWindow:
+    """Return a window of joined rows as it is judged: without the features, which labels say nothing of."""
+    layout = baseline.layout
+    plain = Layout(
+        features=(), prediction=layout.prediction, score=layout.score, groups=layout.groups
+    )
+    answer, truth = ("prediction", "label") if layout.is_classifier else ("number", "truth")
+    score = None if layout.score is None else "score"
+    profile = profile_frame(frame, plain, prediction=answer, score=score, label=truth)
+    outcome = outcome_of(
+        frame,
+        prediction=answer,
+        label=truth,
+        score=score,
+        classes=classes_of(baseline.profile) if layout.is_classifier else (),
+    )
+    known = frame[labelled_rows(frame, answer, truth)]
+    sets: list[tuple[str, ...]] = [(name,) for name in layout.groups]
+    if len(layout.groups) > 1:
+        sets.append(layout.groups)
+    groups = {
+        names: known[list(names)].agg(" & ".join, axis=1).to_numpy(str)
+        if len(known)
+        else known[names[0]].to_numpy(str)
+        for names in sets
+    }
+    return LabelledWindow(window, profile, outcome, groups)
