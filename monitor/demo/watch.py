@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from confluent_kafka import Consumer
 
-from monitor.reports import Decision, Report, Stage, Verdict
+from monitor.reports import Basis, Decision, Report, Stage, Verdict
 from monitor.settings import Kafka, Topics
 
 _TYPES: dict[str, Any] = {"reports": Report, "verdicts": Verdict, "decisions": Decision}
@@ -22,6 +22,8 @@ class Watch:
     ----------
     reports
         Latest revision of each window's report, by its id.
+    labelled
+        The same, on the basis of labels.
     heard_at
         When each report was first written, seconds since 1970 UTC, by its id.
     """
@@ -41,6 +43,7 @@ class Watch:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self.reports: dict[str, Report] = {}
+        self.labelled: dict[str, Report] = {}
         self.heard_at: dict[str, float] = {}
         self.verdicts: list[Verdict] = []
         self.decisions: list[Decision] = []
@@ -73,6 +76,9 @@ class Watch:
                 continue
             value = msgspec.json.decode(body, type=_TYPES[self._what[str(message.topic())]])
             if isinstance(value, Report):
+                if value.basis is Basis.LABELLED:
+                    self.labelled[value.id] = value
+                    continue
                 known = self.reports.get(value.id)
                 if known is None or known.revision < value.revision:
                     self.reports[value.id] = value

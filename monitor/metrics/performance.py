@@ -97,7 +97,7 @@ def measure_performance(outcome: Outcome, z: float) -> dict[str, Measured]:
     ...     Outcome(np.array(["1", "0", "1", "0"]), np.array(["1", "0", "0", "0"]),
     ...             np.array([0.9, 0.2, 0.6, 0.4]), ("0", "1"), "1"), 1.96)
     >>> {name: round(one.value, 3) for name, one in found.items() if name != "calibration_error"}
-    {'accuracy': 0.75, 'precision': 0.5, 'recall': 1.0, 'f1': 0.667, 'auc': 1.0, 'log_loss': 0.439, 'brier': 0.142}
+    {'accuracy': 0.75, 'precision': 0.5, 'recall': 1.0, 'f1': 0.667, 'auc': 1.0, 'log_loss': 0.439, 'brier': 0.143}
 
     References
     ----------

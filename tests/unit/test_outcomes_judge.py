@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from fairlearn.metrics import (
+    MetricFrame,
+    equal_opportunity_difference,
+    equalized_odds_difference,
+    true_positive_rate,
+)
+from sklearn.metrics import (
+    accuracy_score,
+    brier_score_loss,
+    f1_score,
+    precision_score,
+    roc_auc_score,
+)
+
+from monitor.reports import Action, Basis, Family, Status
+from tests.archive import TODAY
+from tests.labels import LabelWorld, people
+
+N = 1500
+
+
+@pytest.fixture
+def world(tmp_path):
+    made = LabelWorld(tmp_path)
+    yield made
+    made.close()
+
+
+def measured(report, metric: str) -> float:
+    return next(m.value for m in report.performance if m.metric == metric and m.group is None)
+
+
+def gap(report, metric: str, *attributes: str):
+    return next(m for m in report.fairness if (m.metric, m.attributes) == (metric, attributes))
+
+
+def test_labelled_measures_are_those_of_an_offline_join_by_fairlearn_and_scikit_learn(world):
+    frame = world.serve(people(N, 7, wrong=0.3))
+    world.label(frame.sample(frac=0.8, random_state=1))
+    (report,) = world.judge.cycle().reports
+    known = frame.sample(frac=0.8, random_state=1)
+    truth, answer = known["label"], known["prediction"]
+    assert (report.basis, report.n, report.labelled) == (Basis.LABELLED, N, len(known))
+    assert measured(report, "accuracy") == pytest.approx(accuracy_score(truth, answer))
+    assert measured(report, "precision") == pytest.approx(precision_score(truth, answer))
+    assert measured(report, "f1") == pytest.approx(f1_score(truth, answer))
+    assert measured(report, "auc") == pytest.approx(roc_auc_score(truth, known["score"]))
+    assert measured(report, "brier") == pytest.approx(brier_score_loss(truth, known["score"]))
+    for attribute in ("sex", "race"):
+        by = {"sensitive_features": known[attribute]}
+        for metric, oracle in (
+            ("equal_opportunity_difference", equal_opportunity_difference),
+            ("equalized_odds_difference", equalized_odds_difference),
+        ):
+            expected = oracle(truth, answer, **by)
+            assert gap(report, metric, attribute).value == pytest.approx(expected)
+        parity = MetricFrame(metrics=precision_score, y_true=truth, y_pred=answer, **by)
+        expected = parity.difference()
+        assert gap(report, "predictive_parity_difference", attribute).value == pytest.approx(
+            expected
+        )
+    both = MetricFrame(
+        metrics=true_positive_rate,
+        y_true=truth,
+        y_pred=answer,
+        sensitive_features=known[["sex", "race"]],
+    )
+    crossed = gap(report, "equal_opportunity_difference", "sex", "race")
+    assert crossed.value == pytest.approx(both.difference())
+    assert crossed.lower < crossed.value < crossed.upper
+    of_group = next(m for m in report.performance if m.group == "woman & white")
+    chosen = known[(known["sex"] == "woman") & (known["race"] == "white")]
+    assert of_group.value == pytest.approx(accuracy_score(chosen["label"], chosen["prediction"]))
+
+
+def test_an_unlabelled_prediction_is_never_a_negative_one(world):
+    frame = world.serve(people(N, 7))
+    only_positive = frame[frame["label"] == 1]
+    world.label(only_positive)
+    (report,) = world.judge.cycle().reports
+    recall = measured(report, "recall")
+    assert measured(report, "accuracy") == recall == only_positive["prediction"].mean()
+    assert measured(report, "precision") == 1.0
+    assert all(m.metric != "auc" for m in report.performance)
+
+
+def test_below_the_policys_coverage_a_window_is_measured_and_not_judged(world):
+    frame = world.serve(people(N, 7, wrong=0.9))
+    world.label(frame.head(N // 3))
+    (early,) = world.judge.cycle().reports
+    assert early.status is Status.INSUFFICIENT
+    assert not early.breaches
+    world.label(frame.tail(N - N // 3))
+    (late,) = world.judge.cycle().reports
+    assert (late.revision, late.status, late.coverage) == (1, Status.OK, 1.0)
+    assert late.breaches
+
+
+def test_a_performance_loss_in_three_windows_in_a_row_asks_for_a_rollback(world):
+    for seed in range(3):
+        frame = world.serve(people(N, seed + 10, wrong=0.0))
+        frame["label"] = 1 - frame["label"]  # everybody is answered wrongly alike
+        world.label(frame)
+    done = world.judge.cycle()
+    assert [len(r.breaches) > 0 for r in done.reports] == [True] * 3
+    last = done.verdicts[-1]
+    assert (last.action, last.streak) == (Action.ROLLBACK, 3)
+    assert last.family in {Family.PERFORMANCE, Family.FAIRNESS}
+    assert any(b.rule == "accuracy_loss" for b in done.reports[-1].breaches)
+
+
+def test_unequal_opportunity_in_three_windows_asks_for_a_rollback_with_its_proof(world):
+    for seed in range(3):
+        world.label(world.serve(people(N, seed + 20, wrong=0.6)))
+    verdict = world.judge.cycle().verdicts[-1]
+    assert verdict.action is Action.ROLLBACK
+    assert verdict.family is Family.FAIRNESS
+    assert "woman" in " ".join(verdict.groups)
+    assert verdict.lower_bound is not None
+    assert verdict.lower_bound > 0.05
+
+
+def test_fair_windows_break_no_rule(world):
+    for seed in range(4):
+        world.label(world.serve(people(N, seed + 30)))
+    done = world.judge.cycle()
+    assert len(done.reports) == 4
+    assert [report.breaches for report in done.reports] == [()] * 4
+    assert done.verdicts == ()
+
+
+def test_duplicates_change_nothing_and_contradictions_go_by_revision_then_time(world):
+    frame = world.serve(people(N, 7))
+    world.label(frame)
+    (first,) = world.judge.cycle().reports
+    world.label(frame)  # the same file again
+    assert world.judge.cycle().reports == ()
+    wrong = frame.assign(label=1 - frame["label"])
+    world.label(wrong, label_time=TODAY - dt.timedelta(days=1))  # older: it does not hold
+    assert world.judge.cycle().reports == ()
+    world.label(wrong, revision=1, label_time=TODAY - dt.timedelta(days=2))
+    (revised,) = world.judge.cycle().reports
+    assert revised.revision == 1
+    assert measured(revised, "accuracy") == pytest.approx(1 - measured(first, "accuracy"))
+
+
+def test_a_label_waits_for_its_prediction_and_its_window(world):
+    frame = people(N, 7)
+    frame["prediction_id"] = [f"p-0-{row}" for row in range(N)]
+    world.label(frame)
+    assert world.judge.cycle().waiting == N  # no such prediction yet
+    world.serve(frame.drop(columns="prediction_id"), reported=False)
+    assert world.judge.cycle().waiting == N  # no window yet
+    world.report(0)
+    done = world.judge.cycle()
+    assert (done.waiting, len(done.reports)) == (0, 1)
+
+
+def test_a_label_that_never_matches_is_reported_after_the_stated_time(world, caplog):
+    stray = people(2, 1).assign(prediction_id=["nobody-1", "nobody-2"])
+    world.label(stray)
+    assert world.judge.cycle().unmatched == ()
+    world.now += 7200
+    assert world.judge.cycle().unmatched == ("nobody-1", "nobody-2")
+
+
+def test_a_judge_that_starts_anew_says_nothing_twice(world):
+    world.label(world.serve(people(N, 7)))
+    assert len(world.judge.cycle().reports) == 1
+    world.new_judge()
+    again = world.judge.cycle()
+    assert (again.labels, again.reports) == (N, ())
+
+
+def test_an_event_that_came_twice_counts_once(world):
+    frame = world.serve(people(N, 7))
+    world.frames.pop()
+    world.serve(frame.drop(columns="prediction_id"))  # the same ids once more
+    world.label(frame)
+    (report,) = world.judge.cycle().reports
+    assert report.n == report.labelled == N
