@@ -408,4 +408,4 @@ def open_pager(settings: Settings) -> Channel | None:
     from monitor.actions.pagerduty import PagerDuty
 
     key = settings.notify.pagerduty_key
-    return None if key is None else PagerDuty(key)
+    return None if key is None else PagerDuty(key, url=settings.notify.pagerduty_url)

@@ -10,7 +10,7 @@ Value = TypeVar("Value")
 
 
 def until(
-    condition: Callable[[], Value], *, deadline: float = 30.0, pause: float = 0.02, what: str = ""
+    condition: Callable[[], Value], *, deadline: float = 120.0, pause: float = 0.02, what: str = ""
 ) -> Value:
     """Wait until a condition holds; its first true value.
 
@@ -19,7 +19,7 @@ def until(
     condition
         Asked again and again; anything true ends the waiting.
     deadline
-        Longest wait, in seconds.
+        Longest wait, in seconds: generous, since a machine that builds is slow, and only a failure waits so long.
     pause
         Between two questions, in seconds.
     what

@@ -41,7 +41,7 @@ def mlflow_uri() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxServer]:
     """One real InfluxDB: ``influx.url``, ``.org``, ``.bucket``, ``.token``."""
-    program = find_influxd(_with_shared_archive(os.environ), tmp_path_factory.mktemp("influxd"))
+    program = find_influxd(with_shared_archive(os.environ), tmp_path_factory.mktemp("influxd"))
     if program is None:
         how = (
             f"no influxd found. Get InfluxDB OSS {VERSION} and put influxd on the PATH, or name it "
@@ -65,13 +65,13 @@ def topics(kafka: KafkaServer) -> Callable[..., str]:
             topic, num_partitions=partitions, replication_factor=1, config=config or {}
         )
         for created in admin.create_topics([wanted]).values():
-            created.result(timeout=30)
+            created.result(timeout=120)
         return topic
 
     return create
 
 
-def _with_shared_archive(environ: Mapping[str, str]) -> Mapping[str, str]:
+def with_shared_archive(environ: Mapping[str, str]) -> Mapping[str, str]:
     """Where nothing is named, a packed copy may lie in a directory beside the repository."""
     if environ.get("INFLUXD_ARCHIVE"):
         return environ

@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import msgspec
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from monitor.baselines import encode_baseline
@@ -64,13 +64,15 @@ class Deployment:
     @property
     def has_topics(self) -> bool:
         admin = AdminClient(self.settings.kafka.confluent())
-        return self.topic("decisions") in admin.list_topics(timeout=10).topics
+        return self.topic("decisions") in admin.list_topics(timeout=60).topics
 
-    def run(self, role: str = "all") -> Process:
+    def run(self, role: str = "all", **more: str) -> Process:
+        """Start `monitor run`; variables may differ from the deployment's."""
+        return self.start([*MONITOR, "run", "--role", role], **more)
+
+    def start(self, command: Sequence[str], **more: str) -> Process:
         log = self.folder / f"run-{len(self.processes)}.log"
-        process = Process(
-            "the monitor", [*MONITOR, "run", "--role", role], log=log, env=self.environment
-        )
+        process = Process("the monitor", command, log=log, env={**self.environment, **more})
         process.start()
         self.processes.append(process)
         return process
@@ -83,7 +85,7 @@ class Deployment:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
 
@@ -110,7 +112,9 @@ class Deployment:
         ]
 
 
-def read_to_the_end(kafka: Mapping[str, Any], topic: str, most: int) -> Iterator[Message]:
+def read_to_the_end(
+    kafka: Mapping[str, Any], topic: str, most: int = sys.maxsize
+) -> Iterator[Message]:
     consumer = Consumer(
         {
             **kafka,
@@ -121,13 +125,14 @@ def read_to_the_end(kafka: Mapping[str, Any], topic: str, most: int) -> Iterator
         }
     )
     try:
-        parts = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        parts = consumer.list_topics(topic, timeout=60).topics[topic].partitions
         consumer.assign([TopicPartition(topic, part, 0) for part in parts])
         ended = count = 0
         while ended < len(parts) and count < most:
-            message = consumer.poll(10)
+            message = consumer.poll(60)
             assert message is not None, f"{topic} cannot be read to its end"
-            if message.error():
+            if error := message.error():
+                assert error.code() == KafkaError._PARTITION_EOF, error
                 ended += 1
             else:
                 count += 1
@@ -140,7 +145,7 @@ def kill_worker(process: Process) -> None:
     """SIGKILL the worker alone, the guard's child's child: its parent is to start it again."""
     assert process._guard is not None
     parent = _child_of(process._guard.pid)
-    os.kill(until(lambda: _child_of(parent), deadline=60), signal.SIGKILL)
+    os.kill(until(lambda: _child_of(parent), deadline=240), signal.SIGKILL)
 
 
 def _child_of(pid: int) -> int:

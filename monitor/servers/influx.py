@@ -55,7 +55,7 @@ class InfluxServer(LocalServer):
             log=self.directory / "influxd.log",
         )
         process.start()
-        process.wait_until(lambda: responds(f"{self.url}/health"), seconds=60)
+        process.wait_until(lambda: responds(f"{self.url}/health"), seconds=180)
         if not self._set_up:
             self._post_setup()
             self._set_up = True

@@ -94,7 +94,7 @@ class KafkaServer(LocalServer):
     def _launch(self) -> Process:
         process = self._process or self._prepare()
         process.start()
-        process.wait_until(self._ready, seconds=60)
+        process.wait_until(self._ready, seconds=180)
         return process
 
     def _prepare(self) -> Process:

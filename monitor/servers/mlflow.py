@@ -41,5 +41,5 @@ class MlflowServer(LocalServer):
         )
 
         process.start()
-        process.wait_until(lambda: responds(f"{self.uri}/health"), seconds=90)
+        process.wait_until(lambda: responds(f"{self.uri}/health"), seconds=240)
         return process

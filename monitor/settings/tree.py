@@ -199,6 +199,10 @@ class Notify(Section):
     """Id of the channel that the bot writes to, such as ``C0123456789``."""
     pagerduty_key: SecretStr | None = None
     """Integration key of a PagerDuty service (Events v2)."""
+    pagerduty_url: str = Field(
+        default="https://events.pagerduty.com/v2/enqueue", pattern="^https?://"
+    )
+    """Where PagerDuty takes events; in its EU region ``https://events.eu.pagerduty.com/v2/enqueue``."""
     webhook_url: SecretStr | None = None
     """Address that gets each notice as signed JSON: a retraining pipeline, a ticket system."""
     webhook_secret: SecretStr | None = None

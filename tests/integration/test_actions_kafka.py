@@ -95,7 +95,7 @@ class Deployment:
             yield service
         finally:
             stop.set()
-            thread.join(30)
+            thread.join(120)
         assert not thread.is_alive()
         assert failures == []
 
@@ -104,7 +104,7 @@ class Deployment:
             value = one if isinstance(one, bytes) else encode(one)
             key = MODEL if isinstance(one, bytes) else one.model
             self.producer.produce(self.topics.verdicts, value, key.encode())
-        assert self.producer.flush(30) == 0
+        assert self.producer.flush(120) == 0
 
     def decisions(self, model=MODEL):
         reader = DecisionReader(self.kafka, self.topics.decisions, lambda _: None)
@@ -222,7 +222,7 @@ def test_a_second_writer_fences_the_first_which_writes_nothing_more(deployment):
 
 def test_a_decision_of_another_release_is_not_passed_over(deployment):
     deployment.producer.produce(deployment.topics.decisions, b'{"stage": "sideways"}', b"m")
-    deployment.producer.flush(30)
+    deployment.producer.flush(120)
     with pytest.raises(StateError, match="cannot read a decision"):
         deployment.service().run(threading.Event())
 

@@ -72,8 +72,8 @@ def make_topic(deployment):
     def make(what: str, partitions: int) -> None:
         admin = AdminClient(deployment.settings.kafka.confluent())
         name = deployment.topic(what)
-        admin.create_topics([NewTopic(name, partitions, 1)])[name].result(30)
-        until(lambda: name in admin.list_topics(timeout=10).topics)
+        admin.create_topics([NewTopic(name, partitions, 1)])[name].result(120)
+        until(lambda: name in admin.list_topics(timeout=60).topics)
 
     return make
 

@@ -81,7 +81,7 @@ def test_three_lines_publish_each_prediction_and_follow_the_alias(kafka, topics,
         assert model.refresh() is True
         assert model.version == ModelVersion(registered, "1")
         assert model.predict(frame) == [1, 1]
-        assert publisher.flush(20)
+        assert publisher.flush(120)
     events = [decode_prediction(value) for value in read(kafka.bootstrap, topic, 4)]
     assert [(e.model_version, e.features, e.prediction, e.groups) for e in events] == [
         ("2", {"age": 20.0}, 0, {"sex": "f"}),
@@ -146,7 +146,7 @@ def test_the_example_serves_over_http_and_names_the_version_that_answered(
         assert server.stdout is not None
         first = server.stdout.readline()
         assert first.startswith("serving on http://"), (tmp_path / "log").read_text()
-        with httpx.Client(base_url=first.split()[-1], timeout=20) as client:
+        with httpx.Client(base_url=first.split()[-1], timeout=120) as client:
             question = {
                 "rows": [{"age": 20, "sex": "f"}, {"age": 41, "sex": "m"}],
                 "event_times": ["2016-01-01T00:00:00Z", "2016-01-01T00:00:01Z"],
@@ -161,7 +161,7 @@ def test_the_example_serves_over_http_and_names_the_version_that_answered(
             assert client.post("/predict", json={"rows": []}).status_code == 422
     finally:
         server.terminate()
-        server.communicate(timeout=30)
+        server.communicate(timeout=120)
     events = [decode_prediction(value) for value in read(kafka.bootstrap, topic, 4)]
     assert [event.event_time.isoformat() for event in events[:2]] == [
         "2016-01-01T00:00:00+00:00",
@@ -179,7 +179,7 @@ def test_the_example_says_in_one_sentence_that_the_port_is_taken(kafka, mlflow_u
             "--port", str(port),
         ]  # fmt: skip
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=60, cwd=REPOSITORY, check=False
+            command, capture_output=True, text=True, timeout=300, cwd=REPOSITORY, check=False
         )
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
@@ -196,7 +196,7 @@ def read(bootstrap: str, topic: str, count: int) -> list[bytes]:
     )
     consumer.subscribe([topic])
     found: list[bytes] = []
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while len(found) < count and time.monotonic() < deadline:
         found += [message.value() for message in consumer.consume(100, timeout=0.5)]
     consumer.close()

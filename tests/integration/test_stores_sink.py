@@ -74,10 +74,10 @@ def produce(bootstrap: str, topic: str, values: Sequence[bytes]) -> None:
     producer = Producer({"bootstrap.servers": bootstrap})
     for value in values:
         producer.produce(topic, value=value, partition=0)
-    assert producer.flush(30) == 0
+    assert producer.flush(120) == 0
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 180) -> None:
     pause = threading.Event()
     deadline = time.monotonic() + seconds
     while not condition():
@@ -94,7 +94,7 @@ def running(sink: Sink) -> Iterator[None]:
         yield
     finally:
         stop.set()
-        thread.join(30)
+        thread.join(120)
         assert not thread.is_alive()
 
 
@@ -163,14 +163,14 @@ def test_what_was_not_written_is_read_again_after_a_restart_and_what_was_is_not(
 def test_reports_of_a_transaction_that_was_given_up_are_never_kept(place, tmp_path: Path):
     bootstrap, reports, _, app = place
     producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": app})
-    producer.init_transactions(30)
+    producer.init_transactions(120)
     producer.begin_transaction()
     producer.produce(reports, value=encode(report(0)))
-    producer.flush(30)
-    producer.abort_transaction(30)
+    producer.flush(120)
+    producer.abort_transaction(120)
     producer.begin_transaction()
     producer.produce(reports, value=encode(report(1)))
-    producer.commit_transaction(30)
+    producer.commit_transaction(120)
     store = SqliteStore(tmp_path / "store.db")
     with running(sink_of(place, store)):
         wait_for(lambda: bool(store.reports()))

@@ -11,6 +11,7 @@ import time
 import uuid
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ PARTITIONS = 4
 SESSION = 6.0
 
 
-def wait_until(what: str, condition: Callable[[], bool], seconds: float = 60.0) -> None:
+def wait_until(what: str, condition: Callable[[], bool], seconds: float = 180.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"not within {seconds} s: {what}"
@@ -58,12 +59,16 @@ class Cluster:
         number %= len(self.workers)
         return (self.logs / f"worker-{number}.log").read_text()
 
+    def listens(self, worker: subprocess.Popen[bytes]) -> bool:
+        """Whether it has come so far that a request to end is heard."""
+        return "partitions taken over" in self.log(self.workers.index(worker))
+
     def stop(self) -> None:
         for worker in self.workers:
             if worker.poll() is None:
                 worker.send_signal(signal.SIGCONT)
                 worker.kill()
-            worker.wait(30)
+            worker.wait(120)
 
     def records(self, name: str) -> list[tuple[int, bytes | None, bytes | None]]:
         """Everything committed of a topic up to now: partition, key, value."""
@@ -77,14 +82,14 @@ class Cluster:
             }
         )
         try:
-            metadata = consumer.list_topics(timeout=10).topics
+            metadata = consumer.list_topics(timeout=60).topics
             if self.topic(name) not in metadata:
                 return []
             parts = metadata[self.topic(name)].partitions
             consumer.assign([TopicPartition(self.topic(name), part, 0) for part in parts])
             found, ended = [], 0
             while ended < len(parts):
-                message = consumer.poll(10)
+                message = consumer.poll(60)
                 assert message is not None, f"{name} cannot be read to its end"
                 if message.error():
                     ended += 1
@@ -162,23 +167,25 @@ def test_each_record_counts_once_though_workers_are_killed_stopped_and_frozen(cl
         threading.Event().wait(dice.uniform(1, 4))
         place = dice.randrange(2)
         kind = kinds[blow % 3]
+        # One that has just begun has no handler yet, and could not end in order.
+        wait_until("it listens", partial(cluster.listens, workers[place]))
         workers[place].send_signal(kind)
         if kind == signal.SIGSTOP:
             threading.Event().wait(SESSION + 3)
             workers[place].send_signal(signal.SIGCONT)
             continue
-        status = workers[place].wait(30)
+        status = workers[place].wait(120)
         assert status == (-signal.SIGKILL if kind == signal.SIGKILL else 0), cluster.log(place)
         workers[place] = cluster.start()
     traffic.over.set()
-    traffic.join(30)
+    traffic.join(120)
 
     expected = sum(traffic.count.values())
-    wait_until("all is counted", lambda: cluster.counted() >= expected, 60)
+    wait_until("all is counted", lambda: cluster.counted() >= expected)
     for worker in workers:
         worker.terminate()
     # One that was started a moment ago may not have got as far as to listen for signals.
-    assert {worker.wait(30) for worker in workers} <= {0, -signal.SIGTERM}
+    assert {worker.wait(120) for worker in workers} <= {0, -signal.SIGTERM}
     state = cluster.state()
     assert {p: counted["count"] for p, counted in state.items()} == traffic.count
     assert {p: counted["total"] for p, counted in state.items()} == traffic.total
@@ -192,16 +199,17 @@ def test_each_record_counts_once_though_workers_are_killed_stopped_and_frozen(cl
 
 def topics_of(cluster: Cluster) -> set[str]:
     admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
-    return set(admin.list_topics(timeout=10).topics)
+    return set(admin.list_topics(timeout=60).topics)
 
 
 def publish(cluster: Cluster, records: list[tuple[int, bytes]]) -> None:
-    producer = Producer({"bootstrap.servers": cluster.bootstrap})
+    # What is published together comes in one batch, and so in one fetch, however slow this machine is.
+    producer = Producer({"bootstrap.servers": cluster.bootstrap, "linger.ms": 5_000})
     for partition, value in records:
         producer.produce(
             cluster.topic("predictions"), value, key=b"%d" % partition, partition=partition
         )
-    assert producer.flush(30) == 0
+    assert producer.flush(120) == 0
 
 
 def test_an_unexpected_error_ends_the_process_and_counts_nothing_of_its_batch(cluster):
@@ -210,9 +218,10 @@ def test_an_unexpected_error_ends_the_process_and_counts_nothing_of_its_batch(cl
     publish(cluster, [(0, b"1"), (1, b"2")])
     wait_until("two are counted", lambda: cluster.counted() == 2)
     publish(cluster, [(0, b"3"), (0, b"666"), (1, b"4")])
-    assert worker.wait(30) == 70, cluster.log()
+    assert worker.wait(120) == 70, cluster.log()
     assert "poison" in cluster.log()
-    assert cluster.state()[0] == {"position": 1, "count": 1, "total": 1, "idle": 0.0}
+    state = cluster.state()[0]
+    assert (state["position"], state["count"], state["total"]) == (1, 1, 1)
     # Without the poison the next worker goes on where the state stands.
     cluster.start()
     wait_until("all are counted", lambda: cluster.counted() == 5)
@@ -228,7 +237,7 @@ def test_a_registry_that_is_down_holds_up_only_the_partition_that_needs_it(clust
     assert 0 not in cluster.state()
     assert "the registry does not answer" in cluster.log()
     worker.terminate()
-    assert worker.wait(30) == 0
+    assert worker.wait(120) == 0
 
 
 def test_a_worker_refuses_a_state_topic_with_another_number_of_partitions(cluster, kafka):
@@ -236,18 +245,18 @@ def test_a_worker_refuses_a_state_topic_with_another_number_of_partitions(cluste
     for name, partitions in (("predictions", 3), ("state", 2)):
         wanted = NewTopic(cluster.topic(name), num_partitions=partitions, replication_factor=1)
         for made in admin.create_topics([wanted]).values():
-            made.result(30)
+            made.result(120)
     worker = cluster.start()
-    assert worker.wait(30) == 1
+    assert worker.wait(120) == 1
     assert "it has 2 partitions, and" in cluster.log()
 
 
 def test_a_silent_partition_tells_its_engine_for_how_long(cluster):
     cluster.start()
     wait_until("topics", lambda: cluster.topic("decisions") in topics_of(cluster))
+    silent_from = time.monotonic()
     publish(cluster, [(0, b"1")])
     wait_until("one is counted", lambda: cluster.counted() == 1)
-    silent_from = time.monotonic()
     wait_until("idle time adds up", lambda: "idle 0" in cluster.log())
     told = float(cluster.log().split("idle 0 ")[-1].split()[0])
-    assert 0 < told <= time.monotonic() - silent_from + SESSION
+    assert 0 < told <= time.monotonic() - silent_from

@@ -1,0 +1,8 @@
+"""All faults, by name: one family a file."""
+
+from __future__ import annotations
+
+from tests.chaos import rollbacks, workers
+from tests.chaos.outcome import Fault
+
+MATRIX: dict[str, Fault] = {**workers.FAULTS, **rollbacks.FAULTS}
