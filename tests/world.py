@@ -20,6 +20,7 @@ from monitor.policy.load import parse_policy
 from monitor.reports import DeadLetter, Report, Status
 from monitor.stream.partitioner import partition_of
 from monitor.testing import until
+from tests.autopsy import autopsy
 from tests.deployment import Deployment, register
 from tests.offline import check_counts, check_measures
 from tests.traffic import HOUR, PARTITIONS, WINDOW, Line, Traffic, people
@@ -151,6 +152,8 @@ class World:
                 wrong.append(f"{where} is set aside: {letter.field} {letter.reason}")
         lost += (self.traffic.refused - set_aside).total()
         doubled += (set_aside - self.traffic.refused).total()
+        if lost:
+            wrong += autopsy(self.deployment, self.lines)
         events = sum(len(line.counted) for line in self.lines) + self.traffic.refused.total()
         revised = len({id_ for id_, revision in revisions if revision})
         return Tally(events, lost, doubled, revised, tuple(wrong))

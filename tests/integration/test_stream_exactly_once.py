@@ -184,8 +184,14 @@ def test_each_record_counts_once_though_workers_are_killed_stopped_and_frozen(cl
     wait_until("all is counted", lambda: cluster.counted() >= expected)
     for worker in workers:
         worker.terminate()
-    # One that was started a moment ago may not have got as far as to listen for signals.
-    assert {worker.wait(120) for worker in workers} <= {0, -signal.SIGTERM}
+    # One that was started a moment ago may not have got as far as to listen for signals; and on a very slow machine
+    # one may end by force, since leaving the group in order took longer than a worker is given.
+    for number, worker in enumerate(cluster.workers):
+        status = worker.wait(120)
+        if worker in workers and status == 70:
+            assert "worker failed                  error=TimeoutError()" in cluster.log(number)
+        elif worker in workers:
+            assert status in {0, -signal.SIGTERM}, cluster.log(number)
     state = cluster.state()
     assert {p: counted["count"] for p, counted in state.items()} == traffic.count
     assert {p: counted["total"] for p, counted in state.items()} == traffic.total

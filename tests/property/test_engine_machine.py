@@ -11,6 +11,7 @@ import datetime as dt
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import pairwise
 
 import msgspec
 import numpy as np
@@ -221,7 +222,7 @@ class Engines(RuleBasedStateMachine):
             latest[report.id] = report
         assert all(found == list(range(len(found))) for found in revisions.values())
         windows = sorted(latest.values(), key=lambda report: report.window)
-        for before, report in zip(windows, windows[1:], strict=False):
+        for before, report in pairwise(windows):
             assert before.window.end <= report.window.start
         left = {name: event.time for name, event in mine.items() if name not in aside}
         for report in windows:
