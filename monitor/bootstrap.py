@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
+import getpass
 import time
 import uuid
 from collections.abc import Iterator
@@ -22,8 +24,10 @@ if TYPE_CHECKING:
     from monitor.actions.service import ActingTopics
     from monitor.engine.partition import PartitionEngine
     from monitor.outcomes.judge import LabelJudge
+    from monitor.predictionlog.joined import LabelledLog
     from monitor.predictionlog.keys import KeyRing
     from monitor.predictionlog.log import PredictionLog
+    from monitor.predictionlog.replayed import LoggedRecord
     from monitor.predictionlog.table import PredictionTable
     from monitor.publish import PredictionPublisher
     from monitor.registry.mlflow_registry import Registry
@@ -240,6 +244,47 @@ def run_archiver(settings: Settings, stop: threading.Event) -> None:
     together([predictions.run, labels.run], stop)
 
 
+def read_logged(
+    settings: Settings, model: str, since: dt.datetime, until: dt.datetime | None
+) -> Iterator[LoggedRecord]:
+    """Return a model's events from the log, protected attributes opened; the question goes on the record first.
+
+    Raises
+    ------
+    SettingsError
+        If there is no master key: groups are sealed in the log.
+    """
+    from monitor.actions.audit import AuditRecord
+    from monitor.predictionlog.replayed import logged_records
+
+    keys = _needed_keys(settings)
+    now = dt.datetime.now(dt.UTC)
+    until = until or now
+    asked = {"model": model, "since": since.isoformat(), "until": until.isoformat()}
+    said = {"kind": "log_replay", "actor": getpass.getuser(), "filter": asked, "protected": True}
+    AuditRecord(settings.audit.path).write(now.timestamp(), said)
+    return logged_records(_prediction_table(settings), keys, model, since, until)
+
+
+def open_labelled_log(settings: Settings) -> LabelledLog:
+    """Return the log with its labels; errors as of `read_logged`."""
+    from monitor.predictionlog.joined import LabelledLog
+
+    keys = _needed_keys(settings)
+    return LabelledLog(_prediction_table(settings), _label_table(settings), keys)
+
+
+def _needed_keys(settings: Settings) -> KeyRing:
+    keys = _key_ring(settings)
+    if keys is None:
+        raise SettingsError(
+            "this needs the master key: groups are sealed in the log",
+            where="log.master_key",
+            fix="Set MONITOR_LOG__MASTER_KEY_FILE as for `monitor archive`.",
+        )
+    return keys
+
+
 def open_label_judge(settings: Settings) -> LabelJudge:
     """Return the judge of windows by their labels.
 
@@ -250,21 +295,13 @@ def open_label_judge(settings: Settings) -> LabelJudge:
     """
     from monitor.outcomes.judge import LabelJudge
     from monitor.outcomes.said import KafkaSaid
-    from monitor.predictionlog.joined import LabelledLog
 
-    keys = _key_ring(settings)
-    if keys is None:
-        raise SettingsError(
-            "judging by labels needs the master key: groups are sealed in the log",
-            where="log.master_key",
-            fix="Set MONITOR_LOG__MASTER_KEY_FILE as for `monitor archive`.",
-        )
     topics = settings.topics.names()
     said = KafkaSaid(
         settings.kafka.confluent(), reports=topics["reports"], verdicts=topics["verdicts"]
     )
     return LabelJudge(
-        LabelledLog(_prediction_table(settings), _label_table(settings), keys),
+        open_labelled_log(settings),
         open_store(settings),
         open_registry(settings),
         load_policy(settings),

@@ -42,6 +42,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "At the desk": {
         "compare": "Measure one file against another: drift, fairness, quality.",
+        "backtest": "Run the engine over the prediction log under another policy.",
         "replay": "Run the engine over a file: what would it have done?",
     },
 }
@@ -54,6 +55,12 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
     "audit verify": (
         Example("Prove the record that the settings name", "monitor audit verify"),
         Example("Prove a copy", "monitor audit verify --path backup/audit.jsonl --json"),
+    ),
+    "backtest": (
+        Example(
+            "What would a stricter policy have done since May?",
+            "monitor backtest --model credit --policy stricter.yaml --since 2026-05-01",
+        ),
     ),
     "baseline create": (
         Example(

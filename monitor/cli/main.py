@@ -20,6 +20,7 @@ OK, BREACH, BAD_INPUT, BROKEN, INTERRUPTED = 0, 1, 2, 70, 130
 COMMANDS = {
     "archive": "monitor.cli.archive:archive",
     "audit": "monitor.cli.audit:audit",
+    "backtest": "monitor.cli.backtest:backtest",
     "baseline": "monitor.cli.baseline:baseline",
     "compare": "monitor.cli.compare:compare",
     "decisions": "monitor.cli.records:decisions",

@@ -34,11 +34,26 @@ if TYPE_CHECKING:
     from monitor.policy.model import ModelPolicy, Policy
     from monitor.predictionlog.joined import LabelledLog
     from monitor.profiles.profile import Profile
-    from monitor.stores.protocol import ReportStore
 
 log = structlog.get_logger(__name__)
 
 _MANY = 100_000
+
+
+class KnownReports(Protocol):
+    """What was said of windows: a `ReportStore` is one."""
+
+    def reports(
+        self,
+        model: str | None = None,
+        version: str | None = None,
+        *,
+        since: float = ...,
+        until: float = ...,
+        limit: int = ...,
+        basis: Basis = ...,
+    ) -> list[Report]:
+        """Return the newest reports, oldest first."""
 
 
 class Said(Protocol):
@@ -114,7 +129,7 @@ class LabelJudge:
     def __init__(
         self,
         labelled: LabelledLog,
-        store: ReportStore,
+        store: KnownReports,
         baselines: BaselineSource,
         policy: Policy,
         said: Said,
@@ -141,8 +156,13 @@ class LabelJudge:
                 log.warning("not_judged", why=str(error))
             stop.wait(seconds)
 
-    def cycle(self) -> Cycle:
+    def cycle(self, models: Sequence[str] | None = None) -> Cycle:
         """Judge what the labels that came since the last cycle say.
+
+        Parameters
+        ----------
+        models
+            Only of these; None for all.
 
         Raises
         ------
@@ -150,7 +170,7 @@ class LabelJudge:
             If something does not answer; then all of it is judged again.
         """
         labels, reports, verdicts = 0, [], []
-        for model in self._log.models():
+        for model in self._log.models() if models is None else models:
             waiting = self._waiting[model]
             news = self._log.news(model, waiting.reached)
             labels += len(news.arrived)
