@@ -90,7 +90,14 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
         Example("The newest twenty", "monitor decisions --model credit"),
         Example("For a script", "monitor decisions --limit 100 --json"),
     ),
-    "demo": (Example("On servers that it starts and stops itself, from wheels", "monitor demo"),),
+    "demo": (
+        Example("On servers that it starts and stops itself, from wheels", "monitor demo"),
+        Example(
+            "On what docker compose started",
+            "MONITOR_KAFKA__BOOTSTRAP=localhost:19092 \\\n"
+            "MONITOR_POLICY__PATH=examples/policy.yaml monitor demo --external",
+        ),
+    ),
     "doctor": (
         Example("Look at everything; exit code 1 if something fails", "monitor doctor"),
         Example("For a probe", "monitor doctor --json"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -14,7 +15,8 @@ import click
 from rich.console import Console
 
 from monitor.cli.main import BREACH, OK
-from monitor.cli.options import PATH, as_json, print_json
+from monitor.cli.options import PATH, as_json, print_json, settings_option
+from monitor.settings import Settings
 
 if TYPE_CHECKING:
     from monitor.demo.story import Story
@@ -27,15 +29,36 @@ _PATIENCE = 240.0
 @click.command()
 @click.option("--data", type=PATH, default=Path("examples/census"), show_default=True)
 @click.option("--out", type=PATH, default=Path("build/demo"), show_default=True)
+@click.option(
+    "--external", is_flag=True, help="On servers and a monitor that run, as the settings say."
+)
+@click.option(
+    "--fault-row",
+    type=click.IntRange(3_000, 150_000),
+    default=75_000,
+    show_default=True,
+    help="People who are asked before the feed breaks.",
+)
+@settings_option
 @as_json
 @click.pass_context
-def demo(context: click.Context, data: Path, out: Path, *, as_json: bool) -> None:
+def demo(
+    context: click.Context,
+    data: Path,
+    out: Path,
+    fault_row: int,
+    settings: Settings,
+    *,
+    external: bool,
+    as_json: bool,
+) -> None:
     """Watch a served model turn unfair, and the monitor undo it: real Kafka, MLflow and census data.
 
-    Exit code 0 only if it all really happened.
+    Exit code 0 only if it all really happened. With --external nothing is started but the model server: Kafka, MLflow
+    and the monitor are those that the settings name, and the policy should be the one that the monitor there has.
     """
     from monitor.demo.census import load_census
-    from monitor.demo.stack import start_stack
+    from monitor.demo.stack import join_stack, start_stack
     from monitor.demo.story import begin, write_summary
 
     signal.signal(signal.SIGTERM, _interrupt)
@@ -45,8 +68,9 @@ def demo(context: click.Context, data: Path, out: Path, *, as_json: bool) -> Non
         console.print(f"[dim]{time.strftime('%H:%M:%S')}[/]  {sentence}", highlight=False)
 
     census = load_census(data)
-    with start_stack(out, say) as stack:
-        story = begin(stack, census, say)
+    opened = join_stack(out, os.environ, settings) if external else start_stack(out, say)
+    with opened as stack:
+        story = begin(stack, census, say, fault_row=fault_row)
         try:
             _follow(story, console)
             say("Waiting until every answer is in the prediction log")
@@ -104,7 +128,8 @@ def _tell(story: Story, told: set[str], console: Console) -> None:
 
     lines = {name: line_of(report) for name, report in sorted(story.watch.reports.copy().items())}
     lines |= {d.decision_id: f"{d.stage.value}: {d.reason}" for d in list(story.watch.decisions)}
-    lines |= {text: f"Slack: {text}" for text in story.stack.slack.texts}
+    if story.stack.slack is not None:
+        lines |= {text: f"Slack: {text}" for text in story.stack.slack.texts}
     for name, line in lines.items():
         if name not in told:
             print(line, file=console.file, flush=True)

@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from monitor.demo.story import FAULT_ROW, Story, parity
+from monitor.demo.story import Story, parity
 from monitor.policy.severity import is_block
 from monitor.reports import Decision, Report, Stage, Verdict
 
@@ -49,13 +49,13 @@ def line_of(report: Report) -> str:
 
 
 def _progress(story: Story) -> RenderableType:
-    sent, broken = story.traffic.sent, story.traffic.broken
+    sent, broken, fault_row = story.traffic.sent, story.traffic.broken, story.plan.fault_row
     feed = Text("the feed is broken: MIL is 0 for people who are not white", "bold red")
     answers = ", ".join(f"version {v}: {n:,}" for v, n in sorted(story.traffic.versions.items()))
     grid = Table.grid(padding=(0, 2))
     grid.add_row(
-        ProgressBar(total=FAULT_ROW, completed=min(sent, FAULT_ROW), width=20),
-        feed if broken else Text(f"the feed breaks at {FAULT_ROW:,}", "dim"),
+        ProgressBar(total=fault_row, completed=min(sent, fault_row), width=20),
+        feed if broken else Text(f"the feed breaks at {fault_row:,}", "dim"),
     )
     people = Text(f"{sent:,} people asked; answered by {answers or 'nobody yet'}")
     return Panel(Group(people, grid), title="A served model", border_style="blue")
@@ -91,7 +91,9 @@ def _bar(gap: float, *, breach: bool) -> Text:
 
 def _acts(story: Story) -> RenderableType:
     lines: list[RenderableType] = []
-    streak = next((v for v in reversed(story.watch.verdicts.copy()) if v.version == "2"), None)
+    streak = next(
+        (v for v in reversed(story.watch.verdicts.copy()) if v.version == story.left), None
+    )
     lines.append(_streak(streak))
     for stage, style in (
         (Stage.INTENT, "yellow"),
@@ -103,7 +105,7 @@ def _acts(story: Story) -> RenderableType:
             lines.append(Text(_say(decision), style))
     lines += [
         Panel(Text(text), title="Slack", border_style="magenta", padding=(0, 1))
-        for text in story.stack.slack.texts[:1]
+        for text in (story.stack.slack.texts[:1] if story.stack.slack else ())
     ]
     return Panel(Group(*lines), title="What the monitor does", border_style="blue")
 

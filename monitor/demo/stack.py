@@ -6,7 +6,7 @@ import base64
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,13 +38,20 @@ class Stack:
     ----------
     environment
         The MONITOR_* variables that every process of the stack is given.
+    slack
+        What the monitor's notices come to; None on servers that ran before, whose notices go where they are set to go.
     """
 
     settings: Settings
     environment: dict[str, str]
-    slack: SlackReceiver
+    slack: SlackReceiver | None
     folder: Path
     _exit: ExitStack
+
+    @property
+    def external(self) -> bool:
+        """Whether the servers and the monitor were running before, and will afterwards."""
+        return self.slack is None
 
     def serve(self) -> str:
         """Serve the champion over HTTP; return its address."""
@@ -68,7 +75,9 @@ class Stack:
         return url
 
     def watch(self) -> None:
-        """Start the monitor and the archiver, as `monitor run` and `monitor archive` do anywhere."""
+        """Start the monitor and the archiver, as `monitor run` and `monitor archive` do, unless they are there."""
+        if self.external:
+            return
         for name, command in (("the monitor", "run"), ("the archiver", "archive")):
             self._run(name, [sys.executable, "-m", "monitor", command], lambda: True)
 
@@ -115,6 +124,23 @@ def start_stack(folder: Path, say: Say) -> Iterator[Stack]:
         }
         settings = load_settings(environment)
         yield Stack(settings, environment, slack, folder, stack)
+
+
+@contextmanager
+def join_stack(folder: Path, environ: Mapping[str, str], settings: Settings) -> Iterator[Stack]:
+    """Use servers and a monitor that run already; only the model server is started, and ends with the block.
+
+    Parameters
+    ----------
+    environ
+        This process's: the model server is given the same.
+    settings
+        Where Kafka and MLflow are, and the policy that the monitor there has.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    environment = {**environ, "MLFLOW_TRACKING_URI": settings.registry.uri, "OMP_NUM_THREADS": "1"}
+    with ExitStack() as stack:
+        yield Stack(settings, environment, None, folder, stack)
 
 
 def _clear(folder: Path) -> None:

@@ -63,6 +63,10 @@ class Summary(Struct, frozen=True, kw_only=True):
     ----------
     false_alarms_before_fault
         Windows before the fault with a breach, or a verdict that asks for anything.
+    audit_ok, notices, archived_rows
+        None on servers that ran before: the record and the channels are theirs.
+    versions
+        The faulty one, and the one to go back to.
     dpd_before, dpd_during, dpd_after
         Median demographic parity difference between the two race groups: in the windows before the fault, in those
         of the faulty version, and in those of the restored one.
@@ -78,29 +82,30 @@ class Summary(Struct, frozen=True, kw_only=True):
     breach_windows: int
     rolled_back: RolledBack | None
     seconds_from_third_breach_to_alias: float | None
-    audit_ok: bool
+    audit_ok: bool | None
     dpd_before: float | None
     dpd_during: float | None
     dpd_after: float | None
     confirmed: bool = False
-    notices: int = 0
+    notices: int | None = 0
     alias_names: str | None = None
-    archived_rows: int = 0
+    archived_rows: int | None = 0
     explained: str | None = None
+    versions: tuple[str, str] = ("2", "1")
 
     @property
     def happened(self) -> bool:
         """Whether all of it really happened."""
         return bool(
             self.false_alarms_before_fault == 0
-            and self.rolled_back == RolledBack("2", "1")
-            and self.alias_names == "1"
+            and self.rolled_back == RolledBack(*self.versions)
+            and self.alias_names == self.versions[1]
             and self.breach_windows >= 3
-            and self.audit_ok
+            and self.audit_ok is not False
             and self.confirmed
-            and self.notices
-            and self.archived_rows == self.events
-            and self.explained is not None
+            and self.notices != 0
+            and self.archived_rows in {None, self.events}
+            and (self.archived_rows is None or self.explained is not None)
             and self.dpd_before is not None
             and self.dpd_during is not None
             and self.dpd_after is not None
@@ -119,21 +124,23 @@ class Story:
     watch: Watch
     people: pd.DataFrame
     faulty: Candidate
+    left: str = "2"
+    restored: str = "1"
 
     @property
     def before(self) -> list[Report]:
         """Windows that ended before the feed broke."""
-        return [r for r in self.watch.windows("2") if r.window.end <= self.plan.fault_time]
+        return [r for r in self.watch.windows(self.left) if r.window.end <= self.plan.fault_time]
 
     @property
     def during(self) -> list[Report]:
         """Windows of the faulty version that hold broken rows only."""
-        return [r for r in self.watch.windows("2") if r.window.start >= self.plan.fault_time]
+        return [r for r in self.watch.windows(self.left) if r.window.start >= self.plan.fault_time]
 
     @property
     def after(self) -> list[Report]:
         """Windows of the restored version."""
-        return self.watch.windows("1")
+        return self.watch.windows(self.restored)
 
     @property
     def over(self) -> bool:
@@ -141,12 +148,14 @@ class Story:
         return not self.traffic.running or (
             len(self.after) >= AFTERWARDS
             and self.watch.decision(Stage.CONFIRMED) is not None
-            and bool(self.stack.slack.texts)
+            and (self.stack.slack is None or bool(self.stack.slack.texts))
         )
 
     def end(self) -> Wronged | None:
         """Let nobody else ask, wait until all is archived, and return somebody whom the fault has wronged."""
         self.traffic.stop()
+        if self.stack.external:  # what is archived there is theirs to read
+            return None
         settings, deadline = self.stack.settings, time.monotonic() + _ARCHIVED_WITHIN
         while archived_rows(settings) < self.traffic.sent and time.monotonic() < deadline:
             time.sleep(0.5)
@@ -157,9 +166,11 @@ class Story:
     def summary(self, wronged: Wronged | None) -> Summary:
         """Return what happened."""
         watch, fault = self.watch, self.plan.fault_time
-        registry = open_registry(self.stack.settings)
+        registry, slack = open_registry(self.stack.settings), self.stack.slack
         done = watch.decision(Stage.DONE)
-        breaching = [r for r in watch.windows("2") if any(is_block(b.severity) for b in r.breaches)]
+        breaching = [
+            r for r in watch.windows(self.left) if any(is_block(b.severity) for b in r.breaches)
+        ]
         early = {r.window for r in breaching if r.window.end <= fault}
         early |= {
             v.window
@@ -177,41 +188,53 @@ class Story:
             breach_windows=len(since),
             rolled_back=RolledBack(done.from_version, done.to_version or "") if done else None,
             seconds_from_third_breach_to_alias=seconds,
-            audit_ok=_audit_ok(self.stack.settings.audit.path),
+            audit_ok=None if slack is None else _audit_ok(self.stack.settings.audit.path),
             dpd_before=median_parity(self.before),
             dpd_during=median_parity(self.during),
             dpd_after=median_parity(self.after),
             confirmed=watch.decision(Stage.CONFIRMED) is not None,
-            notices=len(self.stack.slack.texts),
+            notices=None if slack is None else len(slack.texts),
             alias_names=registry.alias(MODEL, "champion"),
-            archived_rows=archived_rows(self.stack.settings),
+            archived_rows=None if slack is None else archived_rows(self.stack.settings),
             explained=None if wronged is None else wronged.prediction_id,
+            versions=(self.left, self.restored),
         )
 
 
-def begin(stack: Stack, census: Census, say: Say) -> Story:
-    """Train and register both versions, serve version 2, start the monitor and the traffic."""
+def begin(stack: Stack, census: Census, say: Say, *, fault_row: int = FAULT_ROW) -> Story:
+    """Train and register both versions, serve the second, start the monitor and the traffic."""
     say("Training two models: version 1 without the column MIL, version 2 with it")
+    versions = []
     candidates = train_versions(census)
     for candidate in candidates:
         version = _register(stack, candidate)
+        versions.append(version.version)
         say(
             f"Registered {MODEL}/{version.version}: accuracy {candidate.accuracy:.3f}, baseline frozen"
         )
-    open_registry(stack.settings).set_alias(MODEL, "champion", "2")
-    say("Serving the champion, version 2, over HTTP")
+    open_registry(stack.settings).set_alias(MODEL, "champion", versions[1])
+    say(f"Serving the champion, version {versions[1]}, over HTTP")
     url = stack.serve()
-    say("Starting the monitor")
+    say("The monitor that runs watches" if stack.external else "Starting the monitor")
     stack.watch()
     length = load_policy(stack.settings).of(MODEL).windows.length
     span = len(census.production) * GAP
     start = (time.time() - span) // length * length - length
-    plan = Plan(start, FAULT_ROW, PER_SECOND)
-    watch = Watch(stack.settings.kafka, stack.settings.topics)
+    plan = Plan(start, fault_row, PER_SECOND)
+    watch = Watch(stack.settings.kafka, stack.settings.topics, versions)
     traffic = Traffic(census.production, url, plan)
     watch.start()
     traffic.start()
-    return Story(stack, plan, traffic, watch, census.production, candidates[1])
+    return Story(
+        stack,
+        plan,
+        traffic,
+        watch,
+        census.production,
+        candidates[1],
+        left=versions[1],
+        restored=versions[0],
+    )
 
 
 def parity(report: Report) -> float | None:

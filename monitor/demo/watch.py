@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import uuid
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
 from confluent_kafka import Consumer
 
+from monitor.demo.stack import MODEL
 from monitor.reports import Basis, Decision, Report, Stage, Verdict
 from monitor.settings import Kafka, Topics
 
@@ -17,6 +19,11 @@ _TYPES: dict[str, Any] = {"reports": Report, "verdicts": Verdict, "decisions": D
 
 class Watch:
     """Reads the monitor's topics in the background.
+
+    Parameters
+    ----------
+    versions
+        Of the demo's model: servers that ran before may hold other stories.
 
     Attributes
     ----------
@@ -28,7 +35,8 @@ class Watch:
         When each report was first written, seconds since 1970 UTC, by its id.
     """
 
-    def __init__(self, kafka: Kafka, topics: Topics) -> None:
+    def __init__(self, kafka: Kafka, topics: Topics, versions: Collection[str]) -> None:
+        self._versions = frozenset(versions)
         names = topics.names()
         self._what = {names[what]: what for what in _TYPES}
         self._consumer = Consumer(
@@ -75,6 +83,8 @@ class Watch:
             if message is None or body is None:
                 continue
             value = msgspec.json.decode(body, type=_TYPES[self._what[str(message.topic())]])
+            if not self._is_mine(value):
+                continue
             if isinstance(value, Report):
                 if value.basis is Basis.LABELLED:
                     self.labelled[value.id] = value
@@ -87,3 +97,7 @@ class Watch:
                 self.verdicts.append(value)
             else:
                 self.decisions.append(value)
+
+    def _is_mine(self, value: Report | Verdict | Decision) -> bool:
+        version = value.from_version if isinstance(value, Decision) else value.version
+        return value.model == MODEL and version in self._versions

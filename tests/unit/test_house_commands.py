@@ -109,7 +109,8 @@ def test_an_error_that_nobody_expected_is_told_from_a_breach(capsys, monkeypatch
 def test_each_command_teaches_by_examples_that_it_understands(path, capsys):
     assert path in EXAMPLES, f"give `monitor {path}` an example in monitor/cli/contents.py"
     for example in EXAMPLES[path]:
-        program, *words = shlex.split(example.line.replace("\\\n", " "))
+        said = shlex.split(example.line.replace("\\\n", " "))
+        program, *words = said[said.index("monitor") :]  # before it: variables
         assert [program, *words[: path.count(" ") + 1]] == ["monitor", *path.split()]
         assert all(len(line) <= 78 for line in (f"# {example.aim}", *example.line.splitlines()))
         command = LEAVES[path]
