@@ -40,7 +40,15 @@ class _Frozen(BaseModel):
 
 
 class Levels(_Frozen):
-    """From which value on a measure warns, and from which it blocks."""
+    """From which value on a measure warns, and from which it blocks.
+
+    Attributes
+    ----------
+    warn
+        Shown and counted; nobody is told.
+    block
+        Counts towards a streak.
+    """
 
     warn: Level
     block: Level
@@ -85,7 +93,19 @@ class WindowRules(_Frozen):
 
 
 class DriftRules(_Frozen):
-    """Levels for features and for the prediction."""
+    """Levels for features and for the prediction.
+
+    Attributes
+    ----------
+    psi
+        Of a feature, after what chance explains, nats.
+    ks
+        Of a numeric feature, in [0, 1].
+    prediction_psi
+        Of the answers and of the scores, nats.
+    prediction_severe
+        From here on one window is enough.
+    """
 
     psi: Levels = Levels(warn=0.1, block=0.2)
     ks: Levels = Levels(warn=0.2, block=0.2)
@@ -98,6 +118,8 @@ class FairnessRules(_Frozen):
 
     Attributes
     ----------
+    demographic_parity_difference
+        Difference of selection rates, in excess of the baseline's for the same pair of groups.
     disparate_impact
         The ratio of selection rates below which a window breaches (the four-fifths rule).
     difference
@@ -123,6 +145,12 @@ class QualityRules(_Frozen):
 
     Attributes
     ----------
+    missing_surge, zero_surge
+        Growth of the share of missing values, or of zeros, in a feature, among all or among one group.
+    unseen
+        Share of values that the baseline never had.
+    out_of_range
+        Share of numbers outside the baseline's range.
     type_change
         Share of events set aside because a feature is of another type.
     duplicates
@@ -220,6 +248,8 @@ class ModelPolicy(_Frozen):
         Seconds after a rollback within which no other is made.
     dry_run
         Everything is decided and told, nothing is moved.
+    risk
+        Class under the EU AI Act; ``high`` sets a floor of six months for the prediction log.
     target_lacks
         Features that the version to return to does not use: their drift then does not hold back a rollback.
     protected_features

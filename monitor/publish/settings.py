@@ -28,6 +28,8 @@ class PublisherSettings:
         ``host:port`` of one or more brokers, with commas between.
     topic, labels_topic
         Where predictions go, and labels.
+    source
+        Which server answered; by default this machine's name.
     producer_id
         Only with `spool_directory`. Chosen by the publisher if left out, which is best.
     spool_directory

@@ -116,12 +116,19 @@ class Topics(Section):
     prefix: str = Field(default="", pattern=r"^[a-zA-Z0-9._-]*$")
     """Put before each name, for many deployments on one broker."""
     predictions: str = "predictions"
+    """What the models answered: written by serving code."""
     labels: str = "labels"
+    """What turned out to be true."""
     state: str = "state"
+    """Open windows and positions; compacted, with as many partitions as ``predictions``."""
     reports: str = "reports"
+    """What was measured, a report for each window and revision."""
     verdicts: str = "verdicts"
+    """What the policy makes of it."""
     decisions: str = "decisions"
+    """What was done; kept for ever."""
     dead_letters: str = "dead-letters"
+    """What could not be counted, with the reason."""
 
     def names(self) -> dict[str, str]:
         """Return each topic's full name, by what it holds.
@@ -166,8 +173,11 @@ class Influx(Section):
     """How InfluxDB 2 is reached; only for ``store.kind: influx``."""
 
     url: str = "http://localhost:8086"
+    """Address."""
     org: str = "monitor"
+    """Organisation."""
     bucket: str = "monitor"
+    """Bucket; it must be there."""
     token: SecretStr | None = None
     """Token that may write and read the bucket."""
 
@@ -298,6 +308,7 @@ class PolicyFile(Section):
     """Where the policy is."""
 
     path: Path = Path("policy.yaml")
+    """YAML file; without one, and without this setting, the defaults hold."""
 
 
 class Settings(Section):
