@@ -31,6 +31,9 @@ def reports(
     if as_json:
         print_json(found)
         return
+    if not found:
+        click.echo("No window has closed yet. `monitor doctor` says whether all parts are there.")
+        return
     table = plain_table(
         *("window ends (UTC)", "model", "events", "severity", "largest gap", "breaches"),
         whole=("window ends (UTC)", "severity"),
@@ -60,6 +63,8 @@ def decisions(model: str | None, limit: int, settings: Settings, *, as_json: boo
         print_json(found)
         return
     console = Console(highlight=False)
+    if not found:
+        console.print("Nothing has been decided yet.")
     for decision in found:
         to = f" to {decision.to_version}" if decision.to_version else ""
         dry = " (dry run)" if decision.dry_run else ""
