@@ -14,7 +14,7 @@ from monitor.testing import until
 from tests.conftest import REPOSITORY
 from tests.deployment import Deployment
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
 
 POLICY = (REPOSITORY / "examples/policy.yaml").read_text()
 
@@ -36,7 +36,7 @@ def test_the_story_is_the_same_on_servers_and_a_monitor_that_run_already(
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "monitor", "demo", "--external", "--json"),
-                *("--fault-row", "9000", "--out", str(tmp_path / "demo")),
+                *("--fault-row", "6000", "--out", str(tmp_path / "demo")),
             ],
             cwd=REPOSITORY,
             env={
