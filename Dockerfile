@@ -16,7 +16,9 @@ RUN pip install '.[worker,log,web]' && rm -rf /src/*
 USER app
 WORKDIR /data
 VOLUME /data
-HEALTHCHECK --interval=60s --timeout=45s --start-period=60s --retries=3 \
-    CMD ["monitor", "doctor"]
+ENV MONITOR_HEALTH__HOST=0.0.0.0 MONITOR_HEALTH__PORT=9464
+EXPOSE 9464
+HEALTHCHECK --interval=10s --timeout=10s --start-period=60s --retries=6 \
+    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://localhost:9464/readyz', timeout=5)"]
 ENTRYPOINT ["monitor"]
 CMD ["run"]

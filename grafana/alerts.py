@@ -18,6 +18,16 @@ FOLDER = "Model monitor"
 
 _MINUTE, _HOUR = 60, 3600
 
+#: What `monitor.stores.health` writes, every 15 seconds by default.
+_HEALTH = "monitor_health"
+
+#: Seconds of silence after which a part is dead: a restart, and a take-over, take less.
+_HEARD_WITHIN = 3 * _MINUTE
+
+#: A sink takes 500 at once: what waits longer than a batch, for ten minutes, is a backlog. A few dead letters in a
+#: quarter of an hour are somebody's test; more are a broken producer.
+_MOST_WAITING, _FEW_LETTERS = 1000, 10
+
 #: A rule is asked once a minute.
 _INTERVAL = "1m"
 
@@ -36,6 +46,9 @@ def alerts(policy: ModelPolicy) -> list[Alert]:
         _failed_rollback(),
         _silent_model(quiet),
         _silent_monitor(quiet),
+        _dead_part(),
+        _dead_letters(),
+        _backlog(),
     ]
 
 
@@ -206,6 +219,71 @@ def _silent_monitor(quiet: int) -> Alert:
         cannot_ask="Error",
         wait="5m",
         panel=(ITSELF, "How long silent"),
+    )
+
+
+def _dead_part() -> Alert:
+    # Longer than anybody sleeps: a part that died at night is still missed in the morning.
+    query = _age(flux.read(_HEALTH, "ready"), "part", quiet=_HEARD_WITHIN)
+    return Alert(
+        uid="monitor-dead",
+        title="A part of the monitor is dead",
+        query=query,
+        span=24 * _HOUR,
+        severity="critical",
+        summary=f"The monitor's {{{{ .Labels.part }}}} has said nothing for more than {_HEARD_WITHIN // _MINUTE} minutes",
+        description="No process that runs it is alive, or none reaches InfluxDB.",
+        # Nothing in a day is the worst case, and no good one: nobody has ever heard of any part.
+        no_data="Alerting",
+        wait="1m",
+        panel=(ITSELF, "Parts"),
+    )
+
+
+def _dead_letters() -> Alert:
+    query = flux.pipe(
+        flux.read(_HEALTH, "events_total", where='r.outcome == "dead_letters"'),
+        "increase()",
+        # Partitions move from worker to worker: what counts is what was set aside anywhere.
+        "last()",
+        "group()",
+        "sum()",
+        "map(fn: (r) => ({r with _time: now()}))",
+        'keep(columns: ["_time", "_value"])',
+    )
+    return Alert(
+        uid="monitor-dead-letters",
+        title="Dead letters are rising",
+        query=query,
+        span=15 * _MINUTE,
+        severity="warning",
+        summary="{{ .Values.B.Value }} records could not be counted within 15 minutes",
+        description="They are kept with field and reason in topic dead-letters, and in no report.",
+        above=_FEW_LETTERS,
+        panel=(ITSELF, "Dead letters"),
+    )
+
+
+def _backlog() -> Alert:
+    query = flux.pipe(
+        flux.read(_HEALTH, "backlog_records"),
+        'group(columns: ["part"])',
+        'sort(columns: ["_time"])',
+        "aggregateWindow(every: 1m, fn: max, createEmpty: false)",
+        "last()",
+        'keep(columns: ["_time", "_value", "part"])',
+    )
+    return Alert(
+        uid="monitor-backlog",
+        title="A sink falls behind",
+        query=query,
+        span=10 * _MINUTE,
+        severity="warning",
+        summary="{{ .Values.B.Value }} records wait for the monitor's {{ .Labels.part }}",
+        description="Its store is away, slow, or refuses. Nothing is lost: it is lag. Acting does not need it.",
+        above=_MOST_WAITING,
+        wait="10m",
+        panel=(ITSELF, "Sink backlog"),
     )
 
 

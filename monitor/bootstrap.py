@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import getpass
+import math
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from monitor.errors import PolicyError, SettingsError
+import structlog
+
+from monitor.errors import NoticeError, PolicyError, SettingsError
 from monitor.policy.load import parse_policy
 from monitor.policy.model import Policy
 from monitor.settings import Settings, reveal
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from monitor.actions.ports import DecisionLog
     from monitor.actions.service import ActingTopics
     from monitor.engine.partition import PartitionEngine
+    from monitor.health import Health
     from monitor.outcomes.judge import LabelJudge
     from monitor.predictionlog.joined import LabelledLog
     from monitor.predictionlog.keys import KeyRing
@@ -31,8 +35,11 @@ if TYPE_CHECKING:
     from monitor.predictionlog.table import PredictionTable
     from monitor.publish import PredictionPublisher
     from monitor.registry.mlflow_registry import Registry
+    from monitor.stores.influx import InfluxStore
     from monitor.stores.protocol import ReportStore
     from monitor.stream import StreamOptions
+
+log_ = structlog.get_logger(__name__)
 
 #: Seconds that a person waits for a broker.
 _PERSONS_PATIENCE = 10.0
@@ -79,6 +86,10 @@ def open_store(settings: Settings) -> ReportStore:
         from monitor.stores.sqlite import SqliteStore
 
         return SqliteStore(settings.store.path)
+    return _influx(settings)
+
+
+def _influx(settings: Settings) -> InfluxStore:
     from monitor.stores.influx import InfluxStore
 
     influx = settings.store.influx
@@ -107,7 +118,29 @@ def make_engine(
     )
 
 
-def run_stream(settings: Settings) -> int:
+@contextmanager
+def shown_health(settings: Settings) -> Iterator[Health]:
+    """Return this process's health, shown over HTTP, and in InfluxDB where that is the store.
+
+    Raises
+    ------
+    SettingsError
+        If nobody can listen at the address.
+    """
+    from monitor.health import Health, HealthServer
+    from monitor.stores.health import HealthWriter
+
+    health, shown = Health(), settings.health
+    with ExitStack() as stack:
+        server = stack.enter_context(HealthServer(health, shown.host, shown.port))
+        log_.info("health is shown", at=server.address)
+        if settings.store.kind == "influx":
+            writer = HealthWriter(health, _influx(settings), seconds=shown.seconds)
+            stack.enter_context(writer)
+        yield health
+
+
+def run_stream(settings: Settings, health: Health) -> int:
     """Count, judge and publish until asked to stop; return the process's exit status."""
     from monitor.stream import run_worker
 
@@ -117,6 +150,7 @@ def run_stream(settings: Settings) -> int:
         _stream_options(settings),
         lambda partition, partitions: make_engine(settings, policy, partition, partitions),
         open_registry(settings),
+        health,
     )
 
 
@@ -126,15 +160,17 @@ def make_topics(settings: Settings) -> None:
     Raises
     ------
     KafkaError
-        If the broker does not answer, or refuses.
+        If the broker does not answer, or refuses, naming the setting to mend.
     """
+    from monitor.brokers import reach
     from monitor.stream import ensure_topics
 
+    reach(settings.kafka.confluent())
     options = _stream_options(settings)
     asyncio.run(ensure_topics(settings.kafka, options.topics, partitions=options.partitions))
 
 
-def run_actor(settings: Settings, stop: threading.Event) -> None:
+def run_actor(settings: Settings, stop: threading.Event, health: Health) -> None:
     """Act on verdicts, and tell people, until `stop` is set."""
     from monitor.actions.audit import AuditRecord
     from monitor.actions.links import Places
@@ -143,6 +179,7 @@ def run_actor(settings: Settings, stop: threading.Event) -> None:
     notify = settings.notify
     outbox = _outbox(settings)
     outbox.start()
+    health.notices_waiting.set_function(lambda: _waiting(outbox))
     try:
         ActingService(
             settings.kafka.confluent(),
@@ -153,12 +190,20 @@ def run_actor(settings: Settings, stop: threading.Event) -> None:
             AuditRecord(settings.audit.path).add,
             session_seconds=settings.stream.session_seconds,
             places=Places(notify.grafana_url, notify.runbook_url, notify.log_url),
+            health=health,
         ).run(stop)
     finally:
         outbox.close()
 
 
-def run_sink(settings: Settings, stop: threading.Event) -> None:
+def _waiting(outbox: Outbox) -> float:
+    try:
+        return outbox.backlog
+    except NoticeError:  # its file cannot be read: the outbox says so itself
+        return math.nan
+
+
+def run_sink(settings: Settings, stop: threading.Event, health: Health) -> None:
     """Copy reports and decisions into the store until `stop` is set."""
     from monitor.stores.sink import Sink
 
@@ -171,6 +216,7 @@ def run_sink(settings: Settings, stop: threading.Event) -> None:
             app=settings.stream.app,
             reports=topics["reports"],
             decisions=topics["decisions"],
+            health=health,
         ).run(stop)
     finally:
         store.close()
@@ -193,7 +239,7 @@ def open_decision_log(settings: Settings) -> Iterator[DecisionLog]:
         reader.close()
 
 
-def run_archiver(settings: Settings, stop: threading.Event) -> None:
+def run_archiver(settings: Settings, stop: threading.Event, health: Health) -> None:
     """Write predictions into the prediction log until `stop` is set.
 
     Raises
@@ -201,6 +247,7 @@ def run_archiver(settings: Settings, stop: threading.Event) -> None:
     SettingsError
         If there is no master key.
     """
+    from monitor.brokers import reach
     from monitor.predictionlog.archiver import Archiver, BatchSize, together
     from monitor.predictionlog.labels import LabelRows
     from monitor.predictionlog.rows import Rows
@@ -223,6 +270,7 @@ def run_archiver(settings: Settings, stop: threading.Event) -> None:
     )
     app, seconds = settings.stream.app, settings.stream.session_seconds
     kafka = settings.kafka.confluent()
+    reach(kafka)
     predictions = Archiver(
         _prediction_table(settings),
         rows,
@@ -231,6 +279,7 @@ def run_archiver(settings: Settings, stop: threading.Event) -> None:
         topic=topics["predictions"],
         size=size,
         session_seconds=seconds,
+        health=health,
     )
     labels = Archiver(
         _label_table(settings),
@@ -240,6 +289,8 @@ def run_archiver(settings: Settings, stop: threading.Event) -> None:
         topic=topics["labels"],
         size=size,
         session_seconds=seconds,
+        health=health,
+        part="labels",
     )
     together([predictions.run, labels.run], stop)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import structlog
 
 from monitor import bootstrap
+from monitor.health import Health
 from monitor.settings import Settings
 from monitor.supervise import FAILED
 
@@ -18,7 +19,7 @@ log = structlog.get_logger(__name__)
 #: Seconds that the other parts may take to stop.
 _STOP_SECONDS = 15.0
 
-Part = Callable[[Settings, threading.Event], None]
+Part = Callable[[Settings, threading.Event, Health], None]
 
 
 def work(settings: Settings, role: str) -> int:
@@ -38,23 +39,25 @@ def work(settings: Settings, role: str) -> int:
     """
     bootstrap.load_policy(settings)
     bootstrap.make_topics(settings)
-    parts = _Parts(settings)
-    if role == "stream":
-        return bootstrap.run_stream(settings)
-    parts.start("actor", bootstrap.run_actor)
-    parts.start("sink", bootstrap.run_sink)
-    try:
-        status = bootstrap.run_stream(settings) if role == "all" else parts.wait()
-    finally:
-        parts.stop()
-    return FAILED if parts.failed else status
+    with bootstrap.shown_health(settings) as health:
+        if role == "stream":
+            return bootstrap.run_stream(settings, health)
+        parts = _Parts(settings, health)
+        parts.start("actor", bootstrap.run_actor)
+        parts.start("sink", bootstrap.run_sink)
+        try:
+            status = bootstrap.run_stream(settings, health) if role == "all" else parts.wait()
+        finally:
+            parts.stop()
+        return FAILED if parts.failed else status
 
 
 class _Parts:
     """Parts that run in threads beside the stream; one that fails has the whole process end, in order."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, health: Health) -> None:
         self._settings = settings
+        self._health = health
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self.failed = False
@@ -80,7 +83,7 @@ class _Parts:
 
     def _run(self, name: str, part: Part) -> None:
         try:
-            part(self._settings, self._stop)
+            part(self._settings, self._stop, self._health)
         except Exception:
             self.failed = True
             log.exception("a part failed; the process ends, and is started again", part=name)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,9 +26,10 @@ from monitor.actions.actor import Actor
 from monitor.actions.links import NOWHERE, Places
 from monitor.actions.log import DecisionReader, Fenced, KafkaDecisionLog, client_log, failure
 from monitor.actions.means import Means
-from monitor.actions.ports import Clock, Notices, Registry
+from monitor.actions.ports import Clock, DecisionLog, Notices, Registry
+from monitor.health import Health
 from monitor.policy.model import Policy
-from monitor.reports import Decision, Verdict
+from monitor.reports import Decision, Stage, Verdict
 
 log = structlog.get_logger(__name__)
 
@@ -47,11 +48,27 @@ class ActingTopics:
     decisions: str = "decisions"
 
 
+@dataclass(frozen=True, slots=True)
+class _Timed:
+    """A log of decisions that also says how long a breach took to be undone."""
+
+    log: DecisionLog
+    health: Health
+
+    def append(self, decision: Decision) -> None:
+        self.log.append(decision)
+        verdict = decision.verdict
+        if decision.stage is Stage.DONE and verdict is not None and verdict.closed_at:
+            self.health.decision_latency.observe(max(decision.at - verdict.closed_at, 0.0))
+
+    def history(self, model: str, *, fresh: bool = True) -> Sequence[Decision]:
+        return self.log.history(model, fresh=fresh)
+
+
 @dataclass(slots=True)
 class _Seat:
     """One partition of verdicts that is this process's."""
 
-    log: KafkaDecisionLog
     actor: Actor
     position: int = -1
     committed: int = -1
@@ -81,9 +98,14 @@ class _Seat:
         return min((waiting[0][0] for waiting in self.held.values()), default=self.position)
 
     @property
+    def waits(self) -> int:
+        """How many verdicts are held."""
+        return sum(map(len, self.held.values()))
+
+    @property
     def is_full(self) -> bool:
         """Whether enough is held."""
-        return sum(map(len, self.held.values())) >= _MOST_HELD
+        return self.waits >= _MOST_HELD
 
 
 class ActingService:
@@ -102,6 +124,8 @@ class ActingService:
         A process that is silent for so long loses its partitions.
     places
         Where the links in notices lead.
+    health
+        Told whether it acts, and how long a breach took to be undone.
     """
 
     def __init__(
@@ -116,7 +140,10 @@ class ActingService:
         now: Clock = time.time,
         session_seconds: float = 10.0,
         places: Places = NOWHERE,
+        health: Health | None = None,
     ) -> None:
+        self._health = health or Health()
+        self._pulse = self._health.pulse("actor")
         self._kafka = dict(kafka)
         self._topics = topics
         self._registry = registry
@@ -150,6 +177,7 @@ class ActingService:
             looked = tried = time.monotonic()
             while not stop.is_set():
                 message = consumer.poll(0.1)
+                self._pulse.beat()
                 if self._failure is not None:
                     raise self._failure
                 if message is not None:
@@ -159,6 +187,7 @@ class ActingService:
                     tried = time.monotonic()
                 if time.monotonic() - looked > LOOK_SECONDS:
                     self._look()
+                    self._tell()
                     looked = time.monotonic()
                 self._commit(consumer)
         except KafkaException as error:
@@ -198,14 +227,18 @@ class ActingService:
                     f"{self._topics.verdicts}-actor-{partition.partition}",
                     self._reader,
                 )
+                timed = _Timed(log_, self._health)
                 means = Means(
-                    self._registry, log_, self._policy, self._notices, self._now, self._places
+                    self._registry, timed, self._policy, self._notices, self._now, self._places
                 )
-                self._seats[partition.partition] = _Seat(log_, Actor(means))
+                self._seats[partition.partition] = _Seat(Actor(means))
             # Whoever was fenced has written what it will ever write: now it can be read.
             self._reader.refresh()
         except Exception as error:  # noqa: BLE001 - raised by run(): the client swallows it here
             self._failure = error
+        else:
+            # None may be its own: then it stands by.
+            self._pulse.ready()
         log.info("acting for", partitions=sorted(self._seats))
 
     def _stand_up(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -247,6 +280,15 @@ class ActingService:
         self._reader.refresh()
         for partition, seat in list(self._seats.items()):
             self._in_seat(partition, seat.actor.doubt)
+
+    def _tell(self) -> None:
+        """Say whether anything waits for the registry."""
+        held = sum(seat.waits for seat in self._seats.values())
+        self._health.verdicts_held.set(held)
+        if held:
+            self._pulse.wait(f"{held} verdicts wait for the registry")
+        else:
+            self._pulse.ready()
 
     def _in_seat(self, partition: int, act: Callable[[], None]) -> None:
         try:

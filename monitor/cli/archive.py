@@ -9,7 +9,7 @@ import threading
 
 import click
 
-from monitor.bootstrap import run_archiver
+from monitor.bootstrap import run_archiver, shown_health
 from monitor.cli.options import SETTINGS_FILE, settings_option
 from monitor.cli.run import log_as_json
 from monitor.errors import KafkaError, StoreError
@@ -44,7 +44,8 @@ def _work(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
-        run_archiver(settings, stop)
+        with shown_health(settings) as health:
+            run_archiver(settings, stop, health)
     except (KafkaError, StoreError) as error:
         click.echo(f"monitor: {error}", err=True)
         return FAILED

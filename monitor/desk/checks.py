@@ -12,8 +12,9 @@ from confluent_kafka.admin._resource import ResourceType
 from msgspec import Struct
 
 from monitor.bootstrap import load_policy, open_registry, open_store
+from monitor.brokers import reach
 from monitor.desk.lag import archive_lag
-from monitor.errors import MonitorError
+from monitor.errors import KafkaError, MonitorError
 from monitor.settings import Settings
 
 #: A question that costs the registry nothing.
@@ -46,16 +47,14 @@ def examine(settings: Settings) -> list[Check]:
 def _kafka(settings: Settings) -> Iterator[Check]:
     where = settings.kafka.bootstrap
     try:
+        reach(settings.kafka.confluent(), seconds=_PATIENCE)
         admin = AdminClient({**settings.kafka.confluent(), "log_level": 0})
         metadata = admin.list_topics(timeout=_PATIENCE)
+    except KafkaError as error:
+        yield Check("kafka", "fail", f"{error.what}, at {where}", error.fix or "")
+        return
     except KafkaException as error:
-        reason = error.args[0].str()
-        yield Check(
-            "kafka",
-            "fail",
-            f"no broker answers at {where}: {reason}",
-            "Check MONITOR_KAFKA__BOOTSTRAP, the security settings, and that the broker runs.",
-        )
+        yield Check("kafka", "fail", f"{where}: {error.args[0].str()}", "See the broker's log.")
         return
     yield Check("kafka", "ok", f"{len(metadata.brokers)} broker(s) at {where}")
     names = settings.topics.names()

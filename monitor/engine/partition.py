@@ -12,7 +12,7 @@ import numpy as np
 from monitor.engine.intake import Intake, Run, identity
 from monitor.engine.notices import refused
 from monitor.engine.provisional import NO_COLUMNS, provisional_layout
-from monitor.engine.records import Forward, Outbox, Record
+from monitor.engine.records import Forward, Outbox, Record, Vitals
 from monitor.engine.roads import Road
 from monitor.engine.silence import arrival, spells
 from monitor.engine.snapshot import Snapshots
@@ -109,6 +109,16 @@ class PartitionEngine:
     def watermarks(self) -> dict[ModelVersion, float]:
         """Each version's watermark, seconds of event time."""
         return {subject: version.spans.watermark for subject, version in self._versions.items()}
+
+    @property
+    def vitals(self) -> Vitals:
+        """How it is."""
+        busy = [version for version in self._versions.values() if version.contents]
+        return Vitals(
+            dict(self.counts),
+            {version.subject: version.spans.watermark for version in busy},
+            sum(len(version.contents) for version in busy),
+        )
 
     @property
     def due(self) -> bool:

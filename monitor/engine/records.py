@@ -57,6 +57,25 @@ class Outbox:
     forwards: list[Forward] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """How an engine is, for those who watch the monitor.
+
+    Attributes
+    ----------
+    counts
+        Records since the engine was made, by what became of them.
+    watermarks
+        Of each version with a window under way, seconds of event time.
+    open_windows
+        How many windows are under way.
+    """
+
+    counts: Mapping[str, int] = field(default_factory=dict)
+    watermarks: Mapping[ModelVersion, float] = field(default_factory=dict)
+    open_windows: int = 0
+
+
 class Engine(Protocol):
     """The state machine of one source partition.
 
@@ -86,6 +105,10 @@ class Engine(Protocol):
 
     def idle(self, seconds: float) -> None:
         """Say that the end of the partition was reached and nothing came for so many more seconds."""
+
+    @property
+    def vitals(self) -> Vitals:
+        """How it is."""
 
     @property
     def due(self) -> bool:

@@ -6,6 +6,7 @@ import datetime as dt
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +18,7 @@ from confluent_kafka import Message as KafkaMessage
 from monitor.engine.intake import CONTENT_HEADER, FORWARDED_HEADER
 from monitor.errors import EventError, KafkaError, StoreError
 from monitor.events import JSON_CONTENT
+from monitor.health import Health
 from monitor.predictionlog.rows import Message
 from monitor.predictionlog.table import Fenced, Positions, PredictionTable
 
@@ -105,6 +107,10 @@ class Archiver:
         An archiver that is silent for so long loses its partitions to the others.
     clock
         Monotonic seconds.
+    health
+        Told whether the table can be written, and how far behind it is.
+    part
+        What it is called there.
     """
 
     def __init__(
@@ -118,8 +124,12 @@ class Archiver:
         size: BatchSize | None = None,
         session_seconds: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
+        health: Health | None = None,
+        part: str = "archive",
     ) -> None:
         self.counts = ArchiveCounts()
+        self._health = health or Health()
+        self._part, self._pulse = part, self._health.pulse(part)
         self._table, self._rows = table, rows
         self._topic = topic
         self._size = size or BatchSize()
@@ -158,6 +168,7 @@ class Archiver:
         try:
             consumer.subscribe([self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke)
             while not stop.is_set():
+                self._pulse.beat()
                 messages = consumer.consume(_MESSAGES, timeout=_POLL)
                 if self._assigned is not None:
                     self._take_over(consumer)  # the messages may still be of an earlier assignment
@@ -176,6 +187,9 @@ class Archiver:
 
     def _on_revoke(self, _: Consumer, __: list[TopicPartition]) -> None:
         """Give up what is not written: whoever has the partitions next reads it again."""
+        for partition in self._partitions:
+            with suppress(KeyError):  # nothing of it was written yet
+                self._health.backlog.remove(self._part, self._topic, str(partition))
         self._drop()
         self._assigned = []
 
@@ -188,6 +202,7 @@ class Archiver:
         partitions, self._assigned = self._assigned or [], None
         self._drop()
         self._partitions = partitions
+        self._pulse.ready()
         if not partitions:
             return
         self._held = self._table.positions([self._source(partition) for partition in partitions])
@@ -234,6 +249,7 @@ class Archiver:
             except EventError as fault:
                 # The stream puts it among the dead letters, with its bytes.
                 self.counts.unreadable += 1
+                self._health.set_aside.labels(self._part).inc()
                 log.warning("unreadable", partition=partition, offset=offset, why=str(fault))
 
     def _is_due(self) -> bool:
@@ -267,6 +283,8 @@ class Archiver:
                     log.warning("not_written", why=str(error))  # it is read again
                     return
                 self.counts.waits += 1
+                self._health.waits.labels(self._part).inc()
+                self._pulse.wait(str(error))
                 log.warning("log_waits", seconds=wait, why=str(error))
                 if not self._stay(consumer, wait, stop):
                     return
@@ -278,6 +296,8 @@ class Archiver:
         self._held.update(reached)
         self.counts.rows += rows.num_rows
         self.counts.commits += 1
+        self._health.written.labels(self._part, "rows").inc(rows.num_rows)
+        self._pulse.ready()
         self._show_lag(consumer, batch)
         self._tidy()
 
@@ -299,6 +319,10 @@ class Archiver:
         ]
         try:
             consumer.commit(offsets=offsets, asynchronous=True)
+            for place in offsets:
+                _, end = consumer.get_watermark_offsets(place, cached=True)
+                lies = self._health.backlog.labels(self._part, self._topic, str(place.partition))
+                lies.set(max(end - place.offset, 0))
         except KafkaException as error:
             log.warning("lag_not_shown", why=str(error))
 

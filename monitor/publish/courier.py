@@ -33,6 +33,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from monitor.brokers import in_plain_words
 from monitor.errors import SettingsError
 from monitor.events import (
     PREDICTION_TYPE,
@@ -213,7 +214,9 @@ class Courier(threading.Thread):
         return self._session
 
     def _hear(self, error: Any) -> None:
-        self._alarm.say("broker", "Kafka does not answer; events wait", reason=error.str())
+        self._alarm.say(
+            "broker", "Kafka does not answer; events wait", reason=in_plain_words(error)
+        )
 
     def _put_off(self, now: float) -> None:
         self._retry_at = now + self._backoff_s

@@ -61,6 +61,8 @@ class KafkaServer(LocalServer):
         Where data and log go; a temporary one by default, gone with the server.
     properties
         Broker properties that differ from :data:`PROPERTIES`.
+    port
+        Of the listener that needs no password, where the properties name it too; any free one by default.
     say
         Told in one sentence about anything that takes seconds.
 
@@ -75,12 +77,13 @@ class KafkaServer(LocalServer):
         directory: Path | None = None,
         *,
         properties: Mapping[str, str] | None = None,
+        port: int | None = None,
         say: Callable[[str], None] = silent,
     ) -> None:
         super().__init__(directory)
         self._say = say
-        port, controller = free_ports(2)
-        self._port = port
+        free, controller = free_ports(2)
+        port = self._port = port or free
         self.bootstrap = f"127.0.0.1:{port}"
         self._properties = {
             **PROPERTIES,

@@ -14,6 +14,7 @@ from monitor.settings.load import load_settings, variable
 from monitor.settings.section import reveal
 from monitor.settings.tree import (
     Audit,
+    Health,
     Influx,
     Kafka,
     Log,
@@ -29,6 +30,7 @@ from monitor.settings.web import Web
 
 __all__ = [
     "Audit",
+    "Health",
     "Influx",
     "Kafka",
     "Log",

@@ -304,6 +304,17 @@ class Log(Section):
         return Path(f"{self.path.rstrip('/')}.keys")
 
 
+class Health(Section):
+    """Where each process says how it is: `/metrics`, `/livez`, `/readyz`."""
+
+    host: str = Field(default="127.0.0.1", min_length=1)
+    """Address to listen on; 0.0.0.0 where a container's or a cluster's probes ask from outside."""
+    port: int = Field(default=9464, ge=0, le=65535)
+    """Port; where it is taken, any free one, which the log names. 0 is any free one."""
+    seconds: PositiveFloat = 15.0
+    """How often the same series are written to InfluxDB, where that is the store."""
+
+
 class PolicyFile(Section):
     """Where the policy is."""
 
@@ -321,6 +332,7 @@ class Settings(Section):
     store: Store = Store()
     notify: Notify = Notify()
     audit: Audit = Audit()
+    health: Health = Health()
     log: Log = Log()
     web: Web = Web()
     policy: PolicyFile = PolicyFile()

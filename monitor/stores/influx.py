@@ -114,6 +114,17 @@ class InfluxStore:
         rows = self._query(flux.DECISIONS, asked, since, until)
         return _joined(rows, "decision_", Decision)
 
+    def write_points(self, points: Sequence[Point]) -> None:
+        """Write points that are none of a report's.
+
+        Raises
+        ------
+        StoreError
+            If InfluxDB does not answer, or refuses them.
+        """
+        with self._speaking():
+            self._writer.write(bucket=self._bucket, record=list(points))
+
     def health(self) -> None:
         """Return if the bucket can be read and written. See `ReportStore`."""
         self.decisions(limit=1, since=0.0, until=1.0)

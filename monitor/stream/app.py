@@ -14,6 +14,7 @@ from faust.types.tuples import Message
 from yarl import URL
 
 from monitor.engine.records import BaselineSource
+from monitor.health import Health
 from monitor.stream.options import KafkaAccess, MakeEngine, StreamOptions
 from monitor.stream.owners import Owners
 from monitor.stream.transport import Transport
@@ -102,6 +103,10 @@ class ConsumerFlow:
             return set()
         return {tp.partition for tp in self._app.consumer.assignment()}
 
+    def settled(self) -> bool:
+        """Whether the group has said which partitions are this worker's."""
+        return self._app.consumer_generation_id > 0 and not self._app.rebalancing
+
     def _tp(self, partition: int) -> TP:
         return TP(self._topic, partition)
 
@@ -113,6 +118,7 @@ def build_app(
     source: BaselineSource,
     *,
     count: int,
+    health: Health | None = None,
 ) -> StreamApp:
     """Return the app, ready to start, inside the running event loop.
 
@@ -120,6 +126,8 @@ def build_app(
     ----------
     count
         Partitions of the source topic, as `ensure_topics` says.
+    health
+        Told how each partition is.
     """
     access = kafka.aiokafka()
     servers = access["bootstrap_servers"]
@@ -146,7 +154,14 @@ def build_app(
     )
     topic = options.topics.predictions
     app.owners = Owners(
-        ConsumerFlow(app, topic), kafka, options, make_engine, source, count=count, fail=app.fail
+        ConsumerFlow(app, topic),
+        kafka,
+        options,
+        make_engine,
+        source,
+        count=count,
+        fail=app.fail,
+        health=health,
     )
 
     async def count_batches(stream: faust.Stream[Any]) -> None:

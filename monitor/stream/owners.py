@@ -10,6 +10,7 @@ import structlog
 
 from monitor.engine.records import BaselineSource
 from monitor.errors import KafkaError
+from monitor.health import Health
 from monitor.stream.options import KafkaAccess, MakeEngine, StreamOptions
 from monitor.stream.partition import OwnedPartition, Progress
 from monitor.stream.takeover import take_over
@@ -36,6 +37,9 @@ class Flow(Protocol):
     def assigned(self) -> set[int]:
         """Return the partitions that the group gives to this worker; none while it rebalances."""
 
+    def settled(self) -> bool:
+        """Whether the group has said which partitions are this worker's."""
+
 
 class Owners:
     """The partitions that this worker drives.
@@ -49,6 +53,8 @@ class Owners:
         Partitions of the source topic.
     fail
         Told of an error that has to end the process.
+    health
+        Told how each partition is.
     """
 
     def __init__(
@@ -61,6 +67,7 @@ class Owners:
         *,
         count: int,
         fail: Callable[[BaseException], None],
+        health: Health | None = None,
     ) -> None:
         self._flow = flow
         self._kafka = kafka
@@ -69,6 +76,7 @@ class Owners:
         self._source = source
         self._count = count
         self.failed = fail
+        self._health = health or Health()
         self._owned: dict[int, OwnedPartition] = {}
         self._losses: dict[int, int] = {}
         self._taking: set[asyncio.Task[None]] = set()
@@ -77,6 +85,16 @@ class Owners:
     def progress(self) -> dict[int, Progress]:
         """How far each owned partition is."""
         return {partition: owned.progress for partition, owned in self._owned.items()}
+
+    @property
+    def waits_for(self) -> str:
+        """What keeps this worker from counting all that is its own; nothing if it does."""
+        if not self._flow.settled():
+            return "the consumer group shares out its partitions"
+        if missing := sorted(self._flow.assigned() - self._owned.keys()):
+            return f"partitions {missing} are being taken over"
+        stuck = sorted(p for p, owned in self._owned.items() if owned.waits)
+        return f"partitions {stuck} wait for the registry" if stuck else ""
 
     async def accept(self, batch: Batch) -> None:
         """Hand a batch to the partition's owner here; without one it is dropped: its next owner reads it again."""
@@ -155,7 +173,7 @@ class Owners:
             raise KafkaError(msg, where=f"topic {self._options.topics.state}", fix=fix) from None
         for holding in holdings:
             self._owned[holding.partition] = OwnedPartition(
-                holding, self, self._source, self._options
+                holding, self, self._source, self._options, self._health
             )
         await self._flow.seek(
             {p: owned.reads_from for p, owned in self._owned.items() if p in partitions}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from monitor.baselines import Baseline
 from monitor.engine.records import BaselineSource, Outbox, Record
 from monitor.errors import BaselineError, RegistryError, VersionNotFound
 from monitor.events import ModelVersion
+from monitor.health import Health, PartitionHealth
 from monitor.stream.options import StreamOptions
 from monitor.stream.takeover import Holding, close_all
 from monitor.stream.transaction import write
@@ -61,11 +62,14 @@ class Progress:
         Offsets up to which records are in the engine, and on Kafka.
     end
         Where the partition ended when it was fetched to its end last; -1 before that.
+    limit
+        Where it ended at its last fetch.
     """
 
     counted: int
     written: int
     end: int = -1
+    limit: int = -1
 
 
 class OwnedPartition:
@@ -77,10 +81,17 @@ class OwnedPartition:
     ----------
     holding
         The restored engine, and the producer that fenced everybody else.
+    health
+        Told how this partition is.
     """
 
     def __init__(
-        self, holding: Holding, host: Host, source: BaselineSource, options: StreamOptions
+        self,
+        holding: Holding,
+        host: Host,
+        source: BaselineSource,
+        options: StreamOptions,
+        health: Health | None = None,
     ) -> None:
         self.partition = holding.partition
         self.started_at = holding.start
@@ -90,6 +101,10 @@ class OwnedPartition:
         self._host = host
         self._source = source
         self._options = options
+        self._health = health or Health()
+        self._told = dict(holding.engine.vitals.counts)
+        self._seen = PartitionHealth()
+        self._unwritten_since: float | None = None
         self._accepted = holding.start
         self._batches: asyncio.Queue[Batch | None] = asyncio.Queue()
         self._room = asyncio.Event()
@@ -99,7 +114,13 @@ class OwnedPartition:
         self._silent_since: float | None = None
         self._silence = 0.0
         self._idling = False
+        self._health.watch(self.partition, lambda: self._seen)
         self._task = asyncio.create_task(self._run(), name=f"partition {holding.partition}")
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for the registry."""
+        return self._stuck
 
     @property
     def reads_from(self) -> int:
@@ -137,6 +158,7 @@ class OwnedPartition:
         self._leave()
         self._task.cancel()
         await asyncio.wait([self._task])
+        self._health.forget(self.partition)
         await close_all([self._producer])
 
     def _leave(self) -> None:
@@ -157,6 +179,7 @@ class OwnedPartition:
                     await self._count(batch)
                 if self._engine.due or self._time_to_write():
                     await self._write()
+                self._show()
             if self._write_at is not None:
                 await self._write()
         except ClientError as error:
@@ -186,7 +209,9 @@ class OwnedPartition:
                 return
             self._engine.fold(records)
             self._write_at = self._write_at or time.monotonic() + self._options.snapshot_seconds
+            self._unwritten_since = self._unwritten_since or time.time()
         self.progress.counted = batch.end
+        self.progress.limit = max(batch.limit, batch.end)
         if batch.at_end:
             self.progress.end = batch.end
             self._idle()
@@ -207,6 +232,7 @@ class OwnedPartition:
         self._write_at = None
         # Judging a window takes fairlearn 30-100 ms: heartbeats and other partitions go on.
         outbox: Outbox = await asyncio.to_thread(self._engine.take)
+        counts = self._engine.vitals.counts
         if (
             outbox.state
             or outbox.reports
@@ -216,6 +242,27 @@ class OwnedPartition:
         ):
             await write(self._producer, outbox, self._options, self.partition)
             self.progress.written = outbox.position
+            self._tell(counts, len(outbox.reports))
+        self._unwritten_since = None
+
+    def _tell(self, counts: Mapping[str, int], reports: int) -> None:
+        """Say what became of the records that are on Kafka now; what is not may yet be void."""
+        for outcome, count in counts.items():
+            more = count - self._told.get(outcome, 0)
+            self._health.events.labels(str(self.partition), outcome).inc(more)
+        self._told = dict(counts)
+        self._health.reports.labels(str(self.partition)).inc(reports)
+
+    def _show(self) -> None:
+        vitals, progress = self._engine.vitals, self.progress
+        # A value that is never changed: the thread that reads it meets no half of another.
+        self._seen = PartitionHealth(
+            lag=max(progress.limit - progress.counted, 0),
+            open_windows=vitals.open_windows,
+            watermarks=vitals.watermarks,
+            unwritten_since=self._unwritten_since,
+            waiting=self._stuck,
+        )
 
     async def _learn(self, records: Sequence[Record]) -> bool:
         """Get the baselines that the engine lacks; False if this partition is left before they could be had."""
@@ -235,6 +282,7 @@ class OwnedPartition:
                 return False
         if self._stuck:
             self._stuck = False
+            self._show()
             log.info("the registry answers again", **self._where)
             self._host.resume(self.partition)
         return True
@@ -255,6 +303,7 @@ class OwnedPartition:
         log.warning("this partition waits for the registry", error=str(error), **self._where)
         if not self._stuck:
             self._stuck = True
+            self._show()
             self._room.set()
             self._host.pause(self.partition)
 

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import structlog
 
 from monitor.engine.records import BaselineSource
+from monitor.health import Health, Pulse
 from monitor.stream.app import StreamApp, build_app
 from monitor.stream.options import KafkaAccess, MakeEngine, StreamOptions
 from monitor.stream.quiet import quieten
@@ -27,7 +28,11 @@ STOP_SECONDS = 20.0
 
 
 def run_worker(
-    kafka: KafkaAccess, options: StreamOptions, make_engine: MakeEngine, source: BaselineSource
+    kafka: KafkaAccess,
+    options: StreamOptions,
+    make_engine: MakeEngine,
+    source: BaselineSource,
+    health: Health | None = None,
 ) -> int:
     """Work until SIGTERM or SIGINT, then return 0.
 
@@ -38,7 +43,7 @@ def run_worker(
     KafkaError
         If the broker does not answer at the start, or the topics do not fit each other.
     """
-    return asyncio.run(_work(kafka, options, make_engine, source))
+    return asyncio.run(_work(kafka, options, make_engine, source, health or Health()))
 
 
 def end_process(status: int) -> NoReturn:
@@ -50,7 +55,11 @@ def end_process(status: int) -> NoReturn:
 
 
 async def _work(
-    kafka: KafkaAccess, options: StreamOptions, make_engine: MakeEngine, source: BaselineSource
+    kafka: KafkaAccess,
+    options: StreamOptions,
+    make_engine: MakeEngine,
+    source: BaselineSource,
+    health: Health,
 ) -> int:
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -58,14 +67,16 @@ async def _work(
         loop.add_signal_handler(number, ended.set)
     quieten()
     count = await ensure_topics(kafka, options.topics, partitions=options.partitions)
-    app = build_app(kafka, options, make_engine, source, count=count)
+    app = build_app(kafka, options, make_engine, source, count=count, health=health)
     app.on_failure = ended.set
     loop.set_exception_handler(_log_stray)
     async with asyncio.TaskGroup() as group:
         starting = group.create_task(_start(app, ended))
+        beating = group.create_task(_beat(app, health.pulse("stream")))
         await ended.wait()
         await _stop(app)
         starting.cancel()
+        beating.cancel()
     if app.failure is not None:
         end_process(FAILED)
     return 0
@@ -82,6 +93,13 @@ async def _start(app: StreamApp, ended: asyncio.Event) -> None:
     if app.crash_reason is not None:
         app.fail(app.crash_reason)
     ended.set()
+
+
+async def _beat(app: StreamApp, pulse: Pulse) -> None:
+    """Say once a second that the loop goes round, and what the worker waits for."""
+    while True:
+        pulse.wait(app.owners.waits_for)
+        await asyncio.sleep(1.0)
 
 
 async def _stop(app: StreamApp) -> None:

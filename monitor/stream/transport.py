@@ -34,6 +34,8 @@ class Batch:
         were compacted away.
     at_end
         The broker said just now that nothing is there from `end` on.
+    limit
+        Where the partition ended when this was fetched.
     """
 
     partition: int
@@ -41,6 +43,7 @@ class Batch:
     start: int
     end: int
     at_end: bool
+    limit: int = 0
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -105,7 +108,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             self._answers[tp] = state.timestamp
             if records or end != start or at_end:
                 self.marks[tp] = end
-                yield tp, Batch(tp.partition, records, start, end, at_end)
+                yield tp, Batch(tp.partition, records, start, end, at_end, limit)
 
 
 class Consumer(driver.Consumer):

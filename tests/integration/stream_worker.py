@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from monitor.engine.intake import FORWARDED_HEADER
-from monitor.engine.records import Forward, Outbox
+from monitor.engine.records import Forward, Outbox, Vitals
 from monitor.errors import RegistryUnavailable
 from monitor.events import ModelVersion
 from monitor.reports import DeadLetter, Report, Severity, Status, Window
@@ -45,6 +45,10 @@ class CountingEngine:
     @property
     def position(self) -> int:
         return self.counted.position
+
+    @property
+    def vitals(self) -> Vitals:
+        return Vitals({"counted": self.counted.count})
 
     @property
     def due(self) -> bool:

@@ -20,8 +20,10 @@ from monitor.desk.baseline import make_baseline
 from monitor.desk.replay import Replay, replay_frame
 from monitor.desk.tables import Roles
 from monitor.events import ModelVersion
+from monitor.health import Health
 from monitor.policy.load import parse_policy
 from monitor.reports import ColumnDrift, Report, Severity, Stage, Status, Window
+from monitor.stores.health import HealthWriter
 from monitor.stores.influx import InfluxStore
 from tests.acting import World
 from tests.grafana_reader import (
@@ -31,6 +33,7 @@ from tests.grafana_reader import (
     rule_queries,
     variable_queries,
 )
+from tests.health_samples import busy_health
 
 pytestmark = pytest.mark.influx
 
@@ -189,7 +192,14 @@ def story(new_bucket) -> Asked:
     assert {"done", "failed"} <= {decision.stage.value for decision in decisions}
     store.write([], decisions)
     store.write([hostile(end)], [])
+    write_health(store, busy_health(now - 60), now - 60)
+    write_health(store, busy_health(now), now)
     return asked
+
+
+def write_health(store: InfluxStore, health: Health, at: float) -> None:
+    """What a process of the monitor says of itself at this time."""
+    HealthWriter(health, store, seconds=60, host="here", now=lambda: at).write()
 
 
 def hostile(end: float) -> Report:
@@ -319,6 +329,60 @@ def test_the_monitor_is_silent_when_no_model_has_a_new_window(new_bucket):
     end = time.time() // WINDOW * WINDOW
     store.write(replayed("quiet", "1", end - 2 * 3600).reports, [])
     assert firing(rule("monitor-silent"), asked) == {()}
+
+
+def test_a_part_is_dead_when_it_says_nothing_for_minutes_though_others_do(new_bucket):
+    store, asked = new_bucket()
+    now = time.time()
+    both, one = Health(), Health()
+    for part in ("stream", "sink"):
+        both.pulse(part).ready()
+    one.pulse("sink").ready()
+    write_health(store, both, now - 600)
+    write_health(store, one, now - 10)
+    assert firing(rule("monitor-dead"), asked) == {("stream",)}
+    write_health(store, both, now)
+    assert firing(rule("monitor-dead"), asked) == set()
+
+
+def test_a_monitor_that_never_said_anything_fires_by_finding_nothing(new_bucket):
+    _, asked = new_bucket()
+    dead = rule("monitor-dead")
+    assert asked.rows(dead["data"][0]["model"]["query"]) == []
+    assert dead["noDataState"] == "Alerting"
+
+
+def test_dead_letters_fire_when_they_rise_and_not_because_they_once_did(new_bucket):
+    store, asked = new_bucket()
+    now = time.time()
+    health = busy_health(now)
+    letters = health.events.labels("3", "dead_letters")
+    letters.inc(1000)
+    write_health(store, health, now - 120)
+    write_health(store, health, now - 60)
+    assert firing(rule("monitor-dead-letters"), asked) == set()
+    letters.inc(11)
+    write_health(store, health, now)
+    assert firing(rule("monitor-dead-letters"), asked) == {()}
+
+
+def test_a_worker_that_counts_from_nought_again_has_not_taken_letters_back(new_bucket):
+    store, asked = new_bucket()
+    now = time.time()
+    for at, letters in ((120, 7), (60, 17), (0, 2)):
+        health = Health()
+        health.events.labels("3", "dead_letters").inc(letters)
+        write_health(store, health, now - at)
+    assert firing(rule("monitor-dead-letters"), asked) == {()}
+
+
+def test_a_backlog_fires_for_the_sink_that_falls_behind(new_bucket):
+    store, asked = new_bucket()
+    now = time.time()
+    write_health(store, busy_health(now, backlog=900), now - 60)
+    assert firing(rule("monitor-backlog"), asked) == set()
+    write_health(store, busy_health(now, backlog=1100), now)
+    assert firing(rule("monitor-backlog"), asked) == {("sink",)}
 
 
 def test_a_window_that_could_not_be_judged_neither_ends_a_breach_nor_starts_one(new_bucket):

@@ -8,10 +8,13 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from functools import cached_property
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
 
 import numpy as np
 import pandas as pd
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from monitor.actions.audit import verify
 from monitor.demo.slack import SlackReceiver
@@ -29,6 +32,7 @@ from monitor.registry.versions import (
     STATE_TAG,
 )
 from monitor.reports import Decision, Report, Stage, Verdict
+from monitor.servers import free_ports
 from monitor.testing import until
 from tests.deployment import Deployment, register
 
@@ -122,8 +126,11 @@ class Story:
     model: str
     serving: Serving
     slack: list[str]
+    health: str
     exit_code: int | None = None
     said: dict[str, object] = field(default_factory=dict)
+    metrics: str = ""
+    answers: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     @cached_property
     def decisions(self) -> list[Decision]:
@@ -144,6 +151,35 @@ class Story:
         return next(dict(v.tags) for v in versions if v.version == version)
 
 
+def answer(url: str) -> tuple[int, str]:
+    """Status and text of an answer; 0 while nobody listens."""
+    try:
+        with urlopen(url, timeout=10) as response:
+            return response.status, response.read().decode()
+    except HTTPError as error:
+        return error.code, error.read().decode()
+    except URLError:
+        return 0, ""
+
+
+def parsed(metrics: str) -> dict[tuple[str, str], float]:
+    """The sum of each series over partitions, by name and what is counted."""
+    sums: dict[tuple[str, str], float] = {}
+    for family in text_string_to_metric_families(metrics):
+        for sample in family.samples:
+            what = sample.labels.get("outcome") or sample.labels.get("what") or ""
+            sums[sample.name, what] = sums.get((sample.name, what), 0.0) + sample.value
+    return sums
+
+
+def when_all_is_counted(health: str) -> str:
+    """What /metrics says once nothing waits to be counted or written."""
+    _, text = answer(f"{health}/metrics")
+    sums = parsed(text)
+    waiting = ("monitor_lag_records", "monitor_snapshot_age_seconds", "monitor_notices_waiting")
+    return "" if any(sums.get((name, ""), 1) for name in waiting) else text
+
+
 @pytest.fixture(scope="module")
 def story(kafka, mlflow_uri, tmp_path_factory):
     folder = tmp_path_factory.mktemp("story")
@@ -154,6 +190,8 @@ def story(kafka, mlflow_uri, tmp_path_factory):
         subject = ModelVersion(model, version)
         register(mlflow_uri, subject, frame=reference, roles=ROLES, policy=policy)
     Registry(mlflow_uri).set_alias(model, "champion", "2")
+    (port,) = free_ports(1)
+    health = f"http://127.0.0.1:{port}"
     with SlackReceiver() as slack:
         webhook = folder / "webhook"
         webhook.write_text(f"{slack.url}/{SECRETS['webhook']}\n")
@@ -166,18 +204,22 @@ def story(kafka, mlflow_uri, tmp_path_factory):
             MONITOR_NOTIFY__SLACK_WEBHOOK_FILE=str(webhook),
             MONITOR_KAFKA__SASL_PASSWORD=SECRETS["password"],
             MONITOR_STORE__INFLUX__TOKEN=SECRETS["token"],
+            MONITOR_HEALTH__PORT=str(port),
         )
         monitor = deployment.run()
         serving = Serving(deployment, model)
-        made = Story(deployment, model, serving, slack.texts)
+        made = Story(deployment, model, serving, slack.texts, health)
         try:
             until(lambda: deployment.has_topics, deadline=240)
             serving.start()
+            until(lambda: answer(f"{health}/readyz")[0] == 200, deadline=240, pause=0.2)
             until(lambda: Stage.CONFIRMED in made.decided(), deadline=240, pause=0.5)
             until(lambda: len(slack.texts) >= 2)
             until(lambda: "confirmed" in {step["stage"] for step in deployment.ask("decisions")})
             serving.over.set()
             serving.join(120)
+            made.metrics = until(lambda: when_all_is_counted(health), deadline=120, pause=0.2)
+            made.answers = {path: answer(health + path) for path in ("/livez", "/readyz")}
             for command in ("status", "reports", "decisions", "audit verify"):
                 made.said[command] = deployment.ask(*command.split())
             monitor.stop(grace_seconds=120)
@@ -203,7 +245,11 @@ def test_the_alias_moves_once_after_three_breaching_windows_in_a_row(story):
 
 
 def test_the_decisions_go_from_intent_to_done_to_confirmed(story):
-    assert story.stages == [Stage.INTENT, Stage.DONE, Stage.CONFIRMED]
+    assert [decision.stage for decision in story.decisions] == [
+        Stage.INTENT,
+        Stage.DONE,
+        Stage.CONFIRMED,
+    ]
     assert {(d.from_version, d.to_version) for d in story.decisions} == {("2", "1")}
     assert len({d.rollback_id for d in story.decisions}) == 1
     times = [decision.at for decision in story.decisions]
@@ -251,12 +297,42 @@ def test_the_commands_say_so_too(story):
 
 def test_no_secret_is_in_a_log_a_topic_a_file_or_an_answer(story):
     deployment = story.deployment
-    seen = [deployment.logs().encode(), repr(story.said).encode(), "".join(story.slack).encode()]
+    seen = [
+        story.metrics.encode(),
+        repr(story.answers).encode(),
+        deployment.logs().encode(),
+        repr(story.said).encode(),
+        "".join(story.slack).encode(),
+    ]
     seen += [file.read_bytes() for file in deployment.folder.iterdir() if file.name != "webhook"]
     for topic in ("reports", "verdicts", "decisions", "dead_letters", "state"):
         seen += [record.value() or b"" for record in deployment.records(topic)]
     for secret in SECRETS.values():
         assert not any(secret.encode() in text for text in seen)
+
+
+def test_metrics_say_what_was_done(story):
+    samples = parsed(story.metrics)
+    reports = len(story.deployment.values("reports", Report))
+    assert samples["monitor_events_total", "counted"] == story.serving.publisher.counts.delivered
+    assert samples["monitor_events_total", "dead_letters"] == 0
+    assert 0 < samples["monitor_reports_total", ""] <= reports
+    assert samples["monitor_decision_latency_seconds_count", ""] == 1
+    assert 0 <= samples["monitor_decision_latency_seconds_sum", ""] < 600
+    assert samples["monitor_written_total", "decisions"] >= 2
+    assert samples["monitor_lag_records", ""] == 0
+    assert samples["monitor_notices_waiting", ""] == 0
+
+
+def test_each_part_is_alive_and_ready(story):
+    assert {status for status, _ in story.answers.values()} == {200}
+    ready = {
+        sample.labels["part"]: sample.value
+        for family in text_string_to_metric_families(story.metrics)
+        for sample in family.samples
+        if sample.name == "monitor_ready"
+    }
+    assert ready == {"stream": 1, "actor": 1, "sink": 1}
 
 
 def test_the_monitor_ends_in_order_when_it_is_asked_to(story):

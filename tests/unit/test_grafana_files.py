@@ -29,6 +29,7 @@ from monitor.reports import (
     Status,
     Window,
 )
+from monitor.stores.health import health_points
 from monitor.stores.points import decision_point, report_points
 from tests.grafana_reader import (
     DASHBOARDS,
@@ -38,6 +39,7 @@ from tests.grafana_reader import (
     rule_queries,
     variable_queries,
 )
+from tests.health_samples import busy_health
 
 REPOSITORY = GRAFANA.parent
 RUNBOOK = (REPOSITORY / "docs/runbook.md").read_text()
@@ -103,7 +105,8 @@ def written():
         at=1.0,
     )
     names = {}
-    for point in [*report_points(report), decision_point(decision)]:
+    health = health_points(busy_health().registry.collect(), host="a", at=1.0)
+    for point in [*report_points(report), decision_point(decision), *health]:
         tags, fields = names.setdefault(point["measurement"], (set(), set()))
         tags.update(point["tags"])
         fields.update(point["fields"])
@@ -284,15 +287,21 @@ class TestARule:
         assert "$" not in str(rule)
 
 
-def test_nothing_found_is_well_but_for_the_rule_of_silence_which_alone_speaks_of_the_database():
+def test_nothing_found_is_well_but_for_the_rules_of_silence_of_which_one_speaks_of_the_database():
     states = {rule["uid"]: (rule["noDataState"], rule["execErrState"]) for rule in RULES}
     assert states.pop("monitor-silent") == ("Alerting", "Error")
+    assert states.pop("monitor-dead") == ("Alerting", "KeepLast")
     assert set(states.values()) == {("OK", "KeepLast")}
 
 
 def test_only_what_cannot_wait_until_morning_is_critical():
     critical = {rule["uid"] for rule in RULES if rule["labels"]["severity"] == "critical"}
-    assert critical == {"monitor-rollback", "monitor-rollback-failed", "monitor-silent"}
+    assert critical == {
+        "monitor-rollback",
+        "monitor-rollback-failed",
+        "monitor-silent",
+        "monitor-dead",
+    }
 
 
 # ----------------------------------------------------------------------------------------- opt-in

@@ -42,6 +42,16 @@ def mounted(service):
     ]
 
 
+def test_the_monitor_is_well_when_it_says_so_where_it_was_told_to_listen(tmp_path):
+    settings = load_settings(with_secrets_in(tmp_path))
+    asked = SERVICES["monitor"]["healthcheck"]["test"][-1]
+    assert f"http://localhost:{settings.health.port}/readyz" in asked
+    assert (
+        f"127.0.0.1:{settings.health.port}:{settings.health.port}" in SERVICES["monitor"]["ports"]
+    )
+    assert settings.health.host == "0.0.0.0"
+
+
 def test_the_servers_have_the_versions_that_the_tests_start():
     assert SERVICES["kafka"]["image"] == f"apache/kafka:{kafka.VERSION}"
     assert SERVICES["influxdb"]["image"] == influx.IMAGE

@@ -52,7 +52,7 @@ def test_settings_cannot_be_changed():
         ({"MONITOR_NOTIFY__SLACK_HOOK_FILE": "x"}, "MONITOR_NOTIFY__SLACK_WEBHOOK_FILE?"),
         (
             {"MONITOR_ZZZZZZZZ__ZZZZ": "x"},
-            "There are: MONITOR_AUDIT, MONITOR_KAFKA, MONITOR_LOG, MONITOR_NOTIFY",
+            "There are: MONITOR_AUDIT, MONITOR_HEALTH, MONITOR_KAFKA, MONITOR_LOG, MONITOR_NOTIFY",
         ),
         ({"MONITOR_STREAM__SNAPSHOT_SECONDS": "soon"}, "stream.snapshot_seconds: it must be"),
         ({"MONITOR_STREAM__SNAPSHOT_SECONDS": "-1"}, "stream.snapshot_seconds: it must be greater"),
@@ -85,7 +85,7 @@ def test_a_wrong_variable_is_named_with_what_is_right(environ, sentence):
         ("kafka: {sasl_password: hunter2}", "Set MONITOR_KAFKA__SASL_PASSWORD, or MONITOR_KAFKA__"),
         (
             "zzz: 1",
-            "There are: audit, kafka, log, notify, policy, registry, store, stream, topics, web.",
+            "There are: audit, health, kafka, log, notify, policy, registry, store, stream, topics, web.",
         ),
     ],
 )

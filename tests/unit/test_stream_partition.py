@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from aiokafka.errors import ProducerFenced
 
-from monitor.engine.records import Outbox
+from monitor.engine.records import Outbox, Vitals
 from monitor.errors import BaselineAltered, RegistryError, RegistryUnavailable
 from monitor.events import ModelVersion
+from monitor.health import Health
 from monitor.stream import StreamOptions
 from monitor.stream.partition import OwnedPartition
 from monitor.stream.takeover import Holding
@@ -30,6 +31,10 @@ class Engine:
     silence: list[float] = field(default_factory=list)
     wanted: set[ModelVersion] = field(default_factory=set)
     learned: dict[ModelVersion, Any] = field(default_factory=dict)
+
+    @property
+    def vitals(self):
+        return Vitals({"counted": len(self.counted)}, {VERSION: 5.0}, 2)
 
     def versions(self, records):
         return (self.wanted if records else set()) - self.learned.keys()
@@ -115,7 +120,8 @@ class Case:
         self.engine, self.worker = Engine(position=100), Worker()
         self.producer = Producer(**producer)
         holding = Holding(0, self.engine, self.producer, 100)
-        self.owned = OwnedPartition(holding, self.worker, Registry(*answers), OPTIONS)
+        self.health = Health()
+        self.owned = OwnedPartition(holding, self.worker, Registry(*answers), OPTIONS, self.health)
 
     async def give(self, start, end, *, at_end=False):
         records = [SimpleNamespace(offset=offset) for offset in range(start, end)]
@@ -225,5 +231,48 @@ def test_only_two_answers_of_the_broker_prove_a_silence_between_them():
         await case.until(lambda: case.engine.silence)
         assert 0 <= case.engine.silence[0] < 5
         await case.owned.release()
+
+    asyncio.run(story())
+
+
+def test_what_is_on_kafka_and_nothing_else_is_told_as_counted():
+    def told(case):
+        labels = {"partition": "0", "outcome": "counted"}
+        return case.health.registry.get_sample_value("monitor_events_total", labels)
+
+    async def story():
+        case = Case(error=ProducerFenced())
+        await case.give(100, 110)
+        await case.until(lambda: case.worker.errors)
+        assert told(case) is None
+        case = Case()
+        await case.give(100, 110)
+        await case.until(lambda: case.producer.written)
+        await case.owned.release()
+        assert told(case) == len(case.engine.counted) > 0
+
+    asyncio.run(story())
+
+
+def test_whoever_watches_sees_the_lag_and_what_waits_for_the_registry():
+    async def story():
+        case = Case(RegistryUnavailable("away"), "a baseline")
+        case.engine.wanted = {VERSION}
+        await case.owned.accept(Batch(0, [SimpleNamespace(offset=100)], 100, 101, False, 175))
+        await case.until(lambda: case.owned.waits)
+        assert case.health.registry.get_sample_value(
+            "monitor_partition_waiting", {"partition": "0"}
+        )
+        await case.until(lambda: case.engine.counted)
+        await case.until(
+            lambda: (
+                case.health.registry.get_sample_value("monitor_lag_records", {"partition": "0"})
+                == 74
+            )
+        )
+        await case.owned.release()
+        assert (
+            case.health.registry.get_sample_value("monitor_lag_records", {"partition": "0"}) is None
+        )
 
     asyncio.run(story())
