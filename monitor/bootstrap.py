@@ -114,6 +114,7 @@ def make_engine(
         policy,
         max_skew=stream.max_skew_seconds,
         silence=stream.idle_seconds,
+        unregistered=stream.unregistered_versions,
         others=load_metrics(on_fault=report_fault),
     )
 

@@ -24,7 +24,7 @@ class Unreached(KafkaError):
     """Nobody answers: that may pass by itself, and a wrong password does not."""
 
 
-_UNREACHED = "Check the address, the security protocol, and that the broker runs."
+_UNREACHED = "Check kafka.bootstrap (MONITOR_KAFKA__BOOTSTRAP), kafka.security_protocol, and that the broker runs."
 
 #: What to mend, by what librdkafka found; looked for in this order.
 _FIXES = {
@@ -58,7 +58,7 @@ def reach(kafka: Mapping[str, Any], *, seconds: float = 10.0) -> int:
     --------
     >>> reach({"bootstrap.servers": "127.0.0.1:1"}, seconds=0.2)
     Traceback (most recent call last):
-    monitor.brokers.Unreached: 127.0.0.1:1: no broker answers (...). Check the address, ...
+    monitor.brokers.Unreached: 127.0.0.1:1: the broker does not answer (...). Check kafka.bootstrap ...
     """
     troubles: list[Code] = []
     where = str(kafka["bootstrap.servers"])
@@ -80,7 +80,7 @@ def reach(kafka: Mapping[str, Any], *, seconds: float = 10.0) -> int:
                         reason = f"the broker does not let this process in: {_brief(trouble)}"
                         raise KafkaError(reason, where=where, fix=fix) from error
             if time.monotonic() > deadline:
-                reason = f"no broker answers ({error.args[0].str()})"
+                reason = f"the broker does not answer ({error.args[0].str()})"
                 raise Unreached(reason, where=where, fix=_UNREACHED) from error
 
 

@@ -28,6 +28,9 @@ ARROW_CONTENT = b"application/vnd.apache.arrow.stream"
 PRODUCER_HEADER = "producer_id"
 SEQUENCE_HEADER = "sequence"
 
+#: W3C trace context of the request that was answered, where there is one.
+TRACE_HEADER = "traceparent"
+
 _NAME, _VERSION = r"[^\x00-\x1f\x7f]+", r"[^/\x00-\x1f\x7f]+"
 
 Name = Annotated[str, Meta(min_length=1, max_length=256, pattern=f"^{_NAME}$")]
@@ -37,6 +40,7 @@ Instant = Annotated[dt.datetime, Meta(tz=True)]
 Scalar = int | float | str | bool | None
 Headers = list[tuple[str, bytes]]
 
+_traceparent = re.compile(rb"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]([13579bdf])").fullmatch
 _is_name = re.compile(_NAME).fullmatch
 _is_version = re.compile(_VERSION).fullmatch
 
@@ -238,6 +242,20 @@ def cloud_event_headers(
         ("ce_time", event_time.isoformat().encode()),
         ("content-type", content_type),
     ]
+
+
+def sampled_trace(header: bytes) -> str | None:
+    """Return the trace id of a W3C ``traceparent``; None if nobody keeps that trace, or it is none.
+
+    Examples
+    --------
+    >>> sampled_trace(b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+    '4bf92f3577b34da6a3ce929d0e0e4736'
+    >>> sampled_trace(b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"), sampled_trace(b"<x>")
+    (None, None)
+    """
+    found = _traceparent(header)
+    return None if found is None else found[1].decode()
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:

@@ -301,6 +301,8 @@ class Report(Struct, frozen=True, kw_only=True):
         How many of the window's predictions have a label; `performance` is about them.
     estimate
         Of the accuracy, before labels come.
+    traces
+        Trace ids (W3C) of its first few events that a trace was kept of: from a window to requests in it.
     """
 
     model: str
@@ -326,6 +328,7 @@ class Report(Struct, frozen=True, kw_only=True):
     labelled: int = 0
     performance: tuple[PerformanceMeasure, ...] = ()
     estimate: Estimate | None = None
+    traces: tuple[str, ...] = ()
 
     @property
     def coverage(self) -> float:

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 CONTENT_HEADER = "content-type"
 
-#: How many headers our own publisher writes: content type, producer and sequence are the last three.
-_OURS = 8
+#: How many headers our own publisher writes, and one more with a trace: content type, producer and sequence are the
+#: last three.
+FEWEST_HEADERS = 8
 
 #: On a record that was sent on from the partition it was found in, so that it is sent on once.
 FORWARDED_HEADER = "monitor_forwarded"
@@ -134,7 +135,7 @@ class Intake:
         for record in records:
             headers = record.headers
             ours = False
-            if len(headers) == _OURS:
+            if FEWEST_HEADERS <= len(headers) <= FEWEST_HEADERS + 1:
                 (kind, content), (who, producer), (which, sequence) = headers[-3:]
                 ours = (
                     which == SEQUENCE_HEADER and who == PRODUCER_HEADER and kind == CONTENT_HEADER

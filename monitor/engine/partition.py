@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from monitor.policy.model import Policy
     from monitor.profiles.layout import Layout
 
-#: Versions without a baseline that one partition counts; more of them are an error upstream, or an attack.
+#: Versions without a baseline that one partition counts, by default; more are an error upstream, or an attack.
 UNREGISTERED_CAP = 200
 
 #: Seconds of arrival time after which a version without a baseline is asked for again, and gives up its place if
@@ -75,6 +75,8 @@ class PartitionEngine:
         Third parties' measures of drift, by name.
     road
         How a version's records are read under a layout.
+    unregistered
+        How many versions without a baseline are counted; records of more of them are dead letters.
     """
 
     def __init__(
@@ -86,7 +88,9 @@ class PartitionEngine:
         silence: float = 30.0,
         others: Mapping[str, DriftMetric] = NO_OTHERS,
         road: Callable[[ModelVersion, Layout], Road] = Road,
+        unregistered: int | None = None,
     ) -> None:
+        self._unregistered = UNREGISTERED_CAP if unregistered is None else unregistered
         self._place = place
         self._road = road
         self._policy = policy
@@ -214,7 +218,7 @@ class PartitionEngine:
     def _count(self, run: Run) -> None:
         version = self._versions.get(run.subject)
         if version is None:
-            reason = f"more than {UNREGISTERED_CAP} versions without a baseline"
+            reason = f"more than {self._unregistered} versions without a baseline"
             self._refuse(run, EventError("model_version", reason))
             return
         records = run.records
@@ -337,7 +341,7 @@ class PartitionEngine:
     def _has_room(self) -> bool:
         """Whether one more version without a baseline may be counted; the one that rests longest makes room."""
         unregistered = [version for version in self._versions.values() if version.baseline is None]
-        if len(unregistered) < UNREGISTERED_CAP:
+        if len(unregistered) < self._unregistered:
             return True
         resting = min(unregistered, key=lambda version: version.rests_since, default=None)
         return resting is not None and self._forget_if_resting(resting, ASK_AGAIN)

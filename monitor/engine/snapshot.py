@@ -173,6 +173,7 @@ class Snapshots:
                 stale=span.stale,
                 unsaved=False,
                 ids=_ids(values.get(_name(b"ids", key, span.first), b"")),
+                traces=span.traces,
             )
             if span.kept:
                 version.kept[span.first] = content
@@ -200,6 +201,7 @@ def _version_state(version: Version) -> VersionState:
             revision=version.contents[span.first].revision,
             stale=version.contents[span.first].stale,
             layout=version.contents[span.first].road.name,
+            traces=version.contents[span.first].traces,
         )
         for span in version.spans.spans.values()
     )

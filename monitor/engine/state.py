@@ -51,6 +51,8 @@ class SpanState(Struct, frozen=True, kw_only=True):
         Whether something was counted since its last report.
     kept
         Past all lateness; its profile stays for the policy's streak.
+    traces
+        Trace ids of a few of its events.
     """
 
     first: int
@@ -61,6 +63,7 @@ class SpanState(Struct, frozen=True, kw_only=True):
     stale: bool
     layout: str
     kept: bool = False
+    traces: tuple[str, ...] = ()
 
 
 class VersionState(Struct, frozen=True, kw_only=True):

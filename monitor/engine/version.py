@@ -7,8 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from monitor.engine.intake import identity
+from msgspec.structs import replace
+
+from monitor.engine.intake import FEWEST_HEADERS, identity
 from monitor.engine.notices import Arrivals, Clock, look
+from monitor.events import TRACE_HEADER, sampled_trace
 from monitor.metrics.protocol import NO_OTHERS
 from monitor.policy.judge import judge
 from monitor.policy.thresholds import with_thresholds
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
 #: Event ids remembered per window, for publishers without a sequence.
 IDS_CAP = 100_000
 
+#: Traces named per window.
+TRACES_CAP = 3
+
 
 @dataclass(slots=True)
 class Content:
@@ -44,6 +50,8 @@ class Content:
         Whether something was counted since the last report; `unsaved` since the last snapshot.
     ids
         Event ids counted, of publishers without a sequence.
+    traces
+        Trace ids of its first few events that a trace was kept of.
     """
 
     first: int
@@ -55,6 +63,18 @@ class Content:
     stale: bool = True
     unsaved: bool = True
     ids: set[bytes] = field(default_factory=set)
+    traces: tuple[str, ...] = ()
+
+    def follow(self, records: Iterable[Record]) -> None:
+        """Note the first few traces, in order of arrival: the same ones however the records were fetched."""
+        for record in records:
+            # Our publisher writes so many headers without a trace: most records are passed over by this alone.
+            if len(record.headers) != FEWEST_HEADERS:
+                trace = sampled_trace(dict(record.headers).get(TRACE_HEADER) or b"")
+                if trace is not None and trace not in self.traces:
+                    self.traces = (*self.traces, trace)
+                    if len(self.traces) == TRACES_CAP:
+                        return
 
     def remember(self, records: Iterable[Record]) -> None:
         """Remember the records' event ids, up to a cap."""
@@ -167,6 +187,8 @@ class Version:
                 lost = batch.append(events, content)
                 step.span.n -= lost
                 unread += lost
+                if len(content.traces) < TRACES_CAP:
+                    content.follow(batch.record(event) for event in events.tolist())
                 if by_id:
                     content.remember(batch.record(event) for event in events.tolist())
         return late, unread
@@ -294,6 +316,7 @@ class Version:
             target.profile = target.profile.merge(source.profile)
         target.buffer = target.road.buffer(target.profile)
         target.ids |= source.ids
+        target.traces = tuple(dict.fromkeys(target.traces + source.traces))[:TRACES_CAP]
         target.stale = target.unsaved = True
 
     def _report(
@@ -314,6 +337,8 @@ class Version:
             offset=source.offset,
             others=others,
         )
+        if content.traces:
+            report = replace(report, traces=content.traces)
         self.history = remember(self.history, report, content.profile, baseline, self.policy)
         return with_trends(report, self.history, self.policy)
 

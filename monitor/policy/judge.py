@@ -12,6 +12,7 @@ from monitor.metrics.drift.measure import measure_drift
 from monitor.metrics.fairness import measure_fairness
 from monitor.metrics.false_discovery import discoveries
 from monitor.metrics.protocol import NO_OTHERS, DriftMetric
+from monitor.metrics.quality.caps import past_caps
 from monitor.metrics.quality.find import find_quality
 from monitor.policy.evidence import favourable
 from monitor.policy.grading import (
@@ -84,7 +85,8 @@ def judge(
         offset=offset,
     )
     if baseline is None:
-        return replace(report, fairness=_fairness(current, None, policy))
+        fairness = _fairness(current, None, policy)
+        return replace(report, fairness=fairness, quality=past_caps(current))
     report = replace(report, n_reference=baseline.profile.n, baseline_sha256=baseline.sha256)
     return _graded(_measured(report, current, baseline, policy, others), policy)
 
@@ -133,7 +135,8 @@ def _measured(
             # Findings carry no p-value to be asked again: one rate, the stricter, serves both levels.
             q=rates.block / _TESTED_FAMILIES,
             minimum_group_size=policy.fairness.minimum_group_size,
-        ),
+        )
+        + past_caps(current),
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monitor.profiles.layout import CATEGORY_CAP
+from monitor.profiles.layout import CATEGORY_CAP, OTHER
 from monitor.profiles.sketch import add_capped
 
 if TYPE_CHECKING:
@@ -95,10 +95,15 @@ class Cell:
         """How many predictions were of this class."""
         return sum(count for (answer, _), count in self.outcomes.items() if answer == prediction)
 
-    def add_outcomes(self, outcomes: Mapping[tuple[str, str], int]) -> None:
-        """Count (prediction, label) pairs in place."""
+    def add_outcomes(
+        self, outcomes: Mapping[tuple[str, str], int], cap: int = CATEGORY_CAP
+    ) -> None:
+        """Count (prediction, label) pairs in place; past the cap, a new prediction counts as `OTHER`."""
         for pair, count in outcomes.items():
-            self.outcomes[pair] = self.outcomes.get(pair, 0) + count
+            key = pair
+            if pair not in self.outcomes and len(self.outcomes) >= cap:
+                key = (OTHER, pair[1])
+            self.outcomes[key] = self.outcomes.get(key, 0) + count
 
     def add_scores(self, label: str, bins: Counts, total: float) -> None:
         """Count scores of events with this true label in place."""
@@ -106,11 +111,13 @@ class Cell:
         self.scores[label] = bins if known is None else known + bins
         self.score_sums[label] = self.score_sums.get(label, 0.0) + total
 
-    def add_categories(self, feature: str, counts: Mapping[str, int]) -> None:
-        """Count labels of a feature in place."""
-        add_capped(self.categories.setdefault(feature, {}), counts, CATEGORY_CAP)
+    def add_categories(
+        self, feature: str, counts: Mapping[str, int], cap: int = CATEGORY_CAP
+    ) -> None:
+        """Count labels of a feature in place; past the cap, a new one counts as `OTHER`."""
+        add_capped(self.categories.setdefault(feature, {}), counts, cap)
 
-    def merge(self, other: Cell) -> Cell:
+    def merge(self, other: Cell, cap: int = CATEGORY_CAP) -> Cell:
         """Return the cell of both, leaving each as it was."""
         merged = Cell(
             self.missing + other.missing,
@@ -123,9 +130,9 @@ class Cell:
             {feature: dict(counts) for feature, counts in self.categories.items()},
             self.errors + other.errors,
         )
-        merged.add_outcomes(other.outcomes)
+        merged.add_outcomes(other.outcomes, cap)
         for label, bins in other.scores.items():
             merged.add_scores(label, bins, other.score_sums[label])
         for feature, counts in other.categories.items():
-            merged.add_categories(feature, counts)
+            merged.add_categories(feature, counts, cap)
         return merged

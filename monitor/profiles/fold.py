@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monitor.profiles.cells import NO_CLASS, SCORE_BINS, UNLABELLED, Errors
+from monitor.profiles.layout import cell_cap
 from monitor.profiles.sketch import LARGEST, CategorySketch, NumericSketch
 from monitor.profiles.vocabulary import MISSING_CODE, Codes
 
@@ -53,10 +54,11 @@ def fold(
     coded, attributes = codes[: len(shape.coded)], codes[len(shape.coded) :]
     groups = _groups(profile, vocabulary, attributes)
     strata = _strata(groups, truths, vocabulary.truth)
+    cap = cell_cap(len(profile.cells))
     if layout.is_classifier:
-        _count_outcomes(strata, coded[-1], vocabulary.columns[-1].labels)
+        _count_outcomes(strata, coded[-1], vocabulary.columns[-1].labels, cap)
     else:
-        _count_outcomes(strata, np.zeros(n, np.intp), [NO_CLASS])
+        _count_outcomes(strata, np.zeros(n, np.intp), [NO_CLASS], cap)
         _sum_values(groups, numbers[-1])
         if truths is not None:
             _sum_errors(groups, numbers[-1] - truths)
@@ -66,7 +68,7 @@ def fold(
     for column, index, known in zip(coded, shape.coded, vocabulary.columns, strict=True):
         _count_labels(profile.sketches[index], column, known)
         if index < shape.features:
-            _count_labels_by_cell(groups, index, layout.columns[index].name, column, known)
+            _count_labels_by_cell(groups, index, layout.columns[index].name, column, known, cap)
     # Last, because it sorts them.
     for values, index in zip(numbers, shape.numbers, strict=True):
         sketch = profile.sketches[index]
@@ -163,7 +165,7 @@ def _count_labels(sketch: Sketch, column: Integers, codes: Codes) -> None:
 
 
 def _count_labels_by_cell(
-    groups: _Groups, feature: int, name: str, column: Integers, codes: Codes
+    groups: _Groups, feature: int, name: str, column: Integers, codes: Codes, cap: int
 ) -> None:
     zero_codes = {codes.find(label) for label in _ZERO_LABELS}
     pairs = _pairs(groups.of, column, len(groups.cells), len(codes))
@@ -177,7 +179,7 @@ def _count_labels_by_cell(
                 cell.zeros[feature] += count
         counts = _by_label(part[:, 0], part[:, 1], codes)
         if counts:
-            cell.add_categories(name, counts)
+            cell.add_categories(name, counts, cap)
 
 
 def _by_label(codes: Integers, counts: Integers, known: Codes) -> dict[str, int]:
@@ -188,11 +190,11 @@ def _by_label(codes: Integers, counts: Integers, known: Codes) -> dict[str, int]
     }
 
 
-def _count_outcomes(strata: _Strata, answers: Integers, classes: list[str]) -> None:
+def _count_outcomes(strata: _Strata, answers: Integers, classes: list[str], cap: int) -> None:
     size = len(strata.cells) * len(strata.labels)
     for stratum, answer, count in _pairs(strata.of, answers, size, len(classes)).tolist():
         cell, label = divmod(stratum, len(strata.labels))
-        strata.cells[cell].add_outcomes({(classes[answer], strata.labels[label]): count})
+        strata.cells[cell].add_outcomes({(classes[answer], strata.labels[label]): count}, cap)
 
 
 def _sum_values(groups: _Groups, values: Floats) -> None:

@@ -13,8 +13,22 @@ FINE_BINS = 1024
 CATEGORY_CAP = 1000
 CELL_CAP = 1000
 
+#: Labels of one feature over all cells, about: where there are many cells, each tells fewer of them apart.
+_LABELS_CAP = 50_000
+
 OTHER = "(other)"
 MISSING = "(missing)"
+
+
+def cell_cap(cells: int) -> int:
+    """Return how many labels of a feature, or answers, each of so many cells tells apart.
+
+    Examples
+    --------
+    >>> cell_cap(1), cell_cap(50), cell_cap(500)
+    (1000, 1000, 100)
+    """
+    return min(CATEGORY_CAP, _LABELS_CAP // max(cells, 1))
 
 
 def is_nameable(name: str) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from monitor.errors import LayoutMismatch
 from monitor.profiles.cells import Cell
-from monitor.profiles.layout import CELL_CAP, OTHER
+from monitor.profiles.layout import CELL_CAP, OTHER, cell_cap
 from monitor.profiles.notes import Notes
 from monitor.profiles.sketch import CategorySketch, NumericSketch, Sketch
 
@@ -83,11 +83,12 @@ class Profile:
             msg = "two profiles of one version have different columns"
             raise LayoutMismatch(msg)
         cells: dict[Group, Cell] = {}
+        cap = cell_cap(len(self.cells.keys() | other.cells.keys()))
         for source in (self.cells, other.cells):
             for group, cell in source.items():
                 key = _capped(cells, group)
                 known = cells.get(key)
-                cells[key] = (known or Cell.empty(len(self.layout.features))).merge(cell)
+                cells[key] = (known or Cell.empty(len(self.layout.features))).merge(cell, cap)
         return Profile(
             self.layout,
             tuple(_merge(a, b) for a, b in zip(self.sketches, other.sketches, strict=True)),

@@ -39,6 +39,7 @@ from monitor.events import (
     PREDICTION_TYPE,
     PRODUCER_HEADER,
     SEQUENCE_HEADER,
+    TRACE_HEADER,
     cloud_event_headers,
 )
 from monitor.publish.ledger import Alarm, Counts
@@ -66,6 +67,7 @@ class Parcel(NamedTuple):
     content_type: bytes
     value: bytes
     type: str = PREDICTION_TYPE
+    trace: bytes | None = None
 
 
 class Courier(threading.Thread):
@@ -333,6 +335,8 @@ class Courier(threading.Thread):
             type_=parcel.type,
             content_type=parcel.content_type,
         )
+        if parcel.trace is not None:
+            headers.insert(0, (TRACE_HEADER, parcel.trace))  # the worker looks for ours at the end
         headers.append((PRODUCER_HEADER, self._identity.producer_id.encode()))
         headers.append((SEQUENCE_HEADER, b"%d" % sequence))
         return Record(sequence, parcel.events, parcel.key, headers, parcel.value)

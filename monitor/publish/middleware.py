@@ -6,7 +6,8 @@ import datetime as dt
 import time
 from typing import TYPE_CHECKING, Any
 
-from monitor.events import PredictionEvent, new_event_id
+from monitor.events import TRACE_HEADER, PredictionEvent, new_event_id
+from monitor.publish.trace import current_traceparent
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -25,7 +26,7 @@ class MonitorMiddleware:
 
     The fields are those of `PredictionEvent`; ids, the time and ``latency_ms`` (from the request's arrival
     to the call) are filled in where they are left out, and the session and transaction ids come from
-    headers. Nothing goes out before the response is sent, so publishing never delays an answer; a request
+    headers, as does the trace (``traceparent``), where OpenTelemetry has no span of its own. Nothing goes out before the response is sent, so publishing never delays an answer; a request
     that fails publishes what was handed over before.
 
     Parameters
@@ -62,7 +63,7 @@ class MonitorMiddleware:
             return
         began = time.perf_counter()
         headers = dict(scope["headers"])
-        handed_over: list[PredictionEvent] = []
+        handed_over: list[tuple[PredictionEvent, str | None]] = []
 
         def publish(**fields: Any) -> None:
             event_id = fields.pop("event_id", None) or new_event_id()
@@ -74,16 +75,20 @@ class MonitorMiddleware:
                 "transaction_id": _text(headers.get(self._transaction_header)),
             }
             try:
-                handed_over.append(PredictionEvent(event_id=event_id, **{**known, **fields}))
+                event = PredictionEvent(event_id=event_id, **{**known, **fields})
             except TypeError as error:  # a field is missing or unknown
                 self._publisher.refuse(error)
+            else:
+                # The span is asked for now: it may be over when the response is sent.
+                trace = current_traceparent() or _text(headers.get(TRACE_HEADER.encode()))
+                handed_over.append((event, trace))
 
         scope.setdefault("state", {})["publish"] = publish
         try:
             await self._app(scope, receive, send)
         finally:
-            for event in handed_over:
-                self._publisher.publish(event)
+            for event, trace in handed_over:
+                self._publisher.publish(event, traceparent=trace)
 
 
 def _text(value: bytes | None) -> str | None:

@@ -29,6 +29,7 @@ from monitor.publish.ledger import Alarm, Counts
 from monitor.publish.session import new_producer
 from monitor.publish.settings import PublisherSettings
 from monitor.publish.spool import Spool
+from monitor.publish.trace import TRACE_LENGTH, current_traceparent
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -100,10 +101,15 @@ class PredictionPublisher:
         """Whom the worker takes the events to be from."""
         return self._identity.producer_id
 
-    def publish(self, event: PredictionEvent) -> None:
+    def publish(self, event: PredictionEvent, *, traceparent: str | None = None) -> None:
         """Hand over one event. Returns at once; raises nothing, whatever the event or Kafka's state.
 
         An event that cannot be written as JSON, or whose time has no zone, is counted as invalid.
+
+        Parameters
+        ----------
+        traceparent
+            W3C trace context of the request; that of OpenTelemetry's current span, if there is one, by default.
         """
         try:
             value = encode(event)
@@ -111,7 +117,16 @@ class PredictionPublisher:
                 self.refuse("event_time has no time zone")
                 return
             key = f"{event.model_name}/{event.model_version}".encode()
-            parcel = Parcel(key, event.event_id, event.event_time, 1, JSON_CONTENT, value)
+            trace = traceparent or current_traceparent()
+            parcel = Parcel(
+                key,
+                event.event_id,
+                event.event_time,
+                1,
+                JSON_CONTENT,
+                value,
+                trace=trace.encode() if trace and len(trace) == TRACE_LENGTH else None,
+            )
         except (TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             self.refuse(error)
             return

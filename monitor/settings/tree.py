@@ -160,6 +160,8 @@ class Stream(Section):
     """With nothing more to read for so long, open windows move on towards their closing."""
     max_skew_seconds: NonNegativeFloat = 300.0
     """An event from further in the future than this, against its arrival, goes to the dead letters."""
+    unregistered_versions: PositiveInt = 200
+    """Most versions without a baseline that a partition counts; records of more go to the dead letters."""
 
 
 class Registry(Section):

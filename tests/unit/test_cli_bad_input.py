@@ -102,7 +102,7 @@ def test_the_doctor_looks_at_every_part_though_none_is_there(monitor, tmp_path):
 def test_the_doctor_tells_people_the_same(monitor):
     ended = monitor("doctor")
     assert ended.code == 1
-    assert "FAIL kafka: no broker answers at 127.0.0.1:" in ended.out
+    assert "FAIL kafka: the broker does not answer" in ended.out
     assert "FAIL registry: MLflow does not answer" in ended.out
 
 
@@ -129,7 +129,8 @@ def test_run_without_a_broker_says_so_and_ends_with_a_code_that_is_worth_another
     assert last.startswith(
         f"monitor: {os.environ['MONITOR_KAFKA__BOOTSTRAP']}: the broker does not"
     )
-    assert last.endswith("Check the address, the credentials, and that the broker runs.")
+    assert "MONITOR_KAFKA__BOOTSTRAP" in last
+    assert last.endswith("and that the broker runs.")
 
 
 def test_run_with_a_wrong_policy_does_not_even_start(monitor, tmp_path):

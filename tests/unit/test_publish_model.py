@@ -22,7 +22,7 @@ class Publisher:
         self.events = []
         self.refused = 0
 
-    def publish(self, event):
+    def publish(self, event, *, traceparent=None):
         self.events.append(decode_prediction(encode(event)))
 
     def refuse(self, reason, *, events=1):
