@@ -11,6 +11,7 @@ from benchmarks.figures import show
 BENCHMARKS = {
     "archive": "benchmarks.archive",
     "detection": "benchmarks.detection",
+    "embeddings": "benchmarks.embeddings",
     "false_alarms": "benchmarks.false_alarms",
     "service": "benchmarks.service",
     "throughput": "benchmarks.throughput",

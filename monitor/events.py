@@ -38,6 +38,8 @@ Version = Annotated[str, Meta(min_length=1, max_length=64, pattern=f"^{_VERSION}
 Identifier = Annotated[str, Meta(min_length=1, max_length=256)]
 Instant = Annotated[dt.datetime, Meta(tz=True)]
 Scalar = int | float | str | bool | None
+Vector = list[float]
+Feature = Scalar | Vector
 Headers = list[tuple[str, bytes]]
 
 _traceparent = re.compile(rb"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]([13579bdf])").fullmatch
@@ -102,7 +104,7 @@ class PredictionEvent(Struct, frozen=True, kw_only=True):
     event_time
         When the model answered, RFC 3339 with an offset.
     features
-        What the model was given. Numbers, strings, booleans or null.
+        What the model was given. Numbers, strings, booleans, null, or a vector of numbers (an embedding).
     prediction
         What it answered: a class, or a number.
     score
@@ -130,7 +132,7 @@ class PredictionEvent(Struct, frozen=True, kw_only=True):
     event_time: Instant
     model_name: Name
     model_version: Version
-    features: dict[str, Scalar]
+    features: dict[str, Feature]
     prediction: int | float | str | bool
     run_id: str | None = None
     score: float | None = None

@@ -79,7 +79,7 @@ class ColumnDrift(Struct, frozen=True, kw_only=True):
         The index as other tools compute it, unsmoothed where both sides have the bin.
     ks, p_value
         Kolmogorov-Smirnov distance in [0, 1]; the p-value of the column's one test: KS for numbers, chi-squared
-        for labels.
+        for labels, the mean discrepancy for vectors.
     js
         Jensen-Shannon distance, base 2, in [0, 1].
     wasserstein
@@ -88,12 +88,15 @@ class ColumnDrift(Struct, frozen=True, kw_only=True):
         Chi-squared statistic of the two samples' labels; labels only.
     hellinger, total_variation, l_infinity
         In [0, 1].
+    mmd
+        Maximum mean discrepancy above its expectation under no drift, in [0, sqrt(2)]; vectors only.
     missing_reference, missing_current, unseen, out_of_range
         Shares in [0, 1].
     significant
         Whether the p-value stands after false-discovery control over the window's columns.
     smallest_effect
-        The smallest PSI above noise that a window of this size would have shown as significant.
+        The smallest PSI above noise (of vectors, mean discrepancy) that a window of this size would have shown as
+        significant.
     others
         Measures of third parties, by name; nothing alarms by them.
     """
@@ -110,6 +113,7 @@ class ColumnDrift(Struct, frozen=True, kw_only=True):
     hellinger: float | None = None
     total_variation: float | None = None
     l_infinity: float | None = None
+    mmd: float | None = None
     missing_reference: float | None = None
     missing_current: float | None = None
     unseen: float | None = None

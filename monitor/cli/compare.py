@@ -118,15 +118,20 @@ def show_report(report: Report, console: Console) -> None:
 
 
 def _drift_table(report: Report) -> Table:
-    columns = (*report.prediction_drift, *sorted(report.drift, key=lambda c: -(c.psi or 0.0)))
+    by_size = sorted(report.drift, key=lambda c: -max(c.psi or 0.0, c.mmd or 0.0))
+    columns = (*report.prediction_drift, *by_size)
+    vectors = ["MMD"] if any(column.mmd is not None for column in columns) else []
     others = sorted({name for column in columns for name in column.others})
-    table = plain_table("column", "PSI", "KS", "JS", "Wasserstein", "missing", "unseen", *others)
+    table = plain_table(
+        "column", "PSI", "KS", "JS", "Wasserstein", "missing", "unseen", *vectors, *others
+    )
     table.title = "Drift"
     for column in columns:
         table.add_row(
             f"[{_COLOURS[column.severity]}]{escape(column.feature)}[/]",
             *map(_number, (column.psi, column.ks, column.js, column.wasserstein)),
             *map(_share, (column.missing_current, column.unseen)),
+            *(_number(column.mmd) for _ in vectors),
             *(_number(column.others.get(name)) for name in others),
         )
     return table

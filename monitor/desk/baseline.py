@@ -69,7 +69,9 @@ def make_baseline(
     _refuse_one_answer(frame, roles.prediction)
     profile = profile_of(frame, layout, roles)
     kinds = {column.name: column.kind for column in layout.features}
-    proxies = measure_associations(frame, kinds=kinds, attributes=roles.groups)
+    # A vector may well give an attribute away: which of its directions, no table says.
+    told = {name: kind for name, kind in kinds.items() if kind is not Kind.EMBEDDING}
+    proxies = measure_associations(frame, kinds=told, attributes=roles.groups)
     notes: dict[str, Any] = {"associations": [as_dict(proxy) for proxy in proxies]}
     if roles.label is not None and roles.prediction is not None:
         classes = classes_of(profile) if layout.is_classifier else ()

@@ -18,6 +18,7 @@ from monitor.engine.roads import Road
 from monitor.errors import InputError
 from monitor.events import PRODUCER_HEADER, SEQUENCE_HEADER, ModelVersion
 from monitor.metrics.protocol import NO_OTHERS
+from monitor.profiles.layout import Kind
 from monitor.profiles.series import column_of, kind_of
 from monitor.reports import Action, as_dict
 
@@ -181,7 +182,12 @@ def _labelled(frame: pd.DataFrame, label: str) -> Callable[[ModelVersion, Layout
 
 def _plain(column: pd.Series[Any], name: str) -> Sequence[Any]:
     """Return Python scalars; what is missing as None."""
-    kind_of(column, name)  # refuses what is neither number, text nor truth
+    kind = kind_of(column, name)  # refuses what no event can hold
     missing = column.isna()
     values: list[Any] = column.tolist()
+    if kind is Kind.EMBEDDING:
+        values = [
+            value if gone else list(map(float, value))
+            for value, gone in zip(values, missing, strict=True)
+        ]
     return [None if gone else value for value, gone in zip(values, missing, strict=True)]

@@ -61,6 +61,8 @@ class Clock:
 def refused(batch: Batch, clock: Clock, *, max_skew: float) -> list[Refused]:
     """Return the events of a batch that are bad only for the type of a feature, and no future ones."""
     features = {f"features.{column.name}": column.name for column in batch.road.layout.features}
+    # Of a vector the path goes on to its component.
+    features |= {f"{path}[...]": name for path, name in features.items()}
     bad = {
         record.offset: (record, features[error.field], error.reason)
         for record, error in batch.bad

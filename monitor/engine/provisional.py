@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 from msgspec import Struct
 
-from monitor.events import ARROW_CONTENT, MSGPACK_CONTENT, Scalar
+from monitor.events import ARROW_CONTENT, MSGPACK_CONTENT, Feature, Scalar
 from monitor.profiles.arrow import kinds_of
 from monitor.profiles.layout import Column, Kind, Layout, is_nameable
 
@@ -22,7 +22,7 @@ NO_COLUMNS = Layout(features=(), prediction=Column(name="prediction", kind=Kind.
 
 
 class _Shape(Struct):
-    features: dict[str, Scalar]
+    features: dict[str, Feature]
     prediction: Scalar = None
     score: float | None = None
     groups: dict[str, Scalar] = {}
@@ -40,7 +40,7 @@ def provisional_layout(values: Sequence[bytes | None], content: bytes) -> Layout
     if content == ARROW_CONTENT:
         return _of_columns(values)
     codec = msgspec.msgpack if content == MSGPACK_CONTENT else msgspec.json
-    features: dict[str, Scalar] = {}
+    features: dict[str, Feature] = {}
     groups: dict[str, None] = {}
     prediction: Scalar = None
     scored, read = False, 0
@@ -93,13 +93,15 @@ def _layout(
     )
 
 
-def _learn(known: dict[str, Scalar], seen: Mapping[str, Scalar]) -> None:
+def _learn(known: dict[str, Feature], seen: Mapping[str, Feature]) -> None:
     for name, value in seen.items():
+        if isinstance(value, list):
+            continue  # only a baseline says how vectors are to be counted
         if known.get(name) is None and is_nameable(name):
             known[name] = value
 
 
-def _kind(example: Scalar) -> Kind:
+def _kind(example: Feature) -> Kind:
     if isinstance(example, bool):
         return Kind.BOOLEAN
     return Kind.CATEGORICAL if isinstance(example, str) else Kind.NUMERIC

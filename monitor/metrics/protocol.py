@@ -12,9 +12,10 @@ from monitor.profiles.layout import Kind
 if TYPE_CHECKING:
     from monitor.metrics.drift.comparison import Comparison
 
-ALL_KINDS = frozenset(Kind)
 NUMBERS = frozenset({Kind.NUMERIC})
-LABELS = ALL_KINDS - NUMBERS
+LABELS = frozenset({Kind.CATEGORICAL, Kind.BOOLEAN})
+VECTORS = frozenset({Kind.EMBEDDING})
+ALL_KINDS = NUMBERS | LABELS
 
 
 @runtime_checkable

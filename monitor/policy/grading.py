@@ -43,7 +43,7 @@ class Graded(Generic[M]):
 def grade_features(
     columns: Sequence[ColumnDrift], rules: DriftRules, *, blocking: Collection[str]
 ) -> Graded[ColumnDrift]:
-    """Grade each feature's PSI and KS: an effect past its level counts only where it is significant too.
+    """Grade each feature's PSI, KS and mean discrepancy: an effect past its level counts only where it is significant too.
 
     Parameters
     ----------
@@ -55,7 +55,11 @@ def grade_features(
     measures, breaches = [], []
     for column in columns:
         severities = []
-        for name, value, levels in (("psi", column.psi, rules.psi), ("ks", column.ks, rules.ks)):
+        for name, value, levels in (
+            ("psi", column.psi, rules.psi),
+            ("ks", column.ks, rules.ks),
+            ("mmd", column.mmd, rules.mmd),
+        ):
             severity = _significant(grade(value, levels), column, blocking)
             severities.append(severity)
             if value is not None and is_block(severity):

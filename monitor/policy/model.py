@@ -109,6 +109,7 @@ class DriftRules(_Frozen):
 
     psi: Levels = Levels(warn=0.1, block=0.2)
     ks: Levels = Levels(warn=0.2, block=0.2)
+    mmd: Levels = Levels(warn=0.1, block=0.2)
     prediction_psi: Levels = Levels(warn=0.05, block=0.1)
     prediction_severe: Level = 0.3
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import types
 
 from monitor.errors import EventError
@@ -143,6 +144,10 @@ class ArrowDecoder:
         for row, codes in enumerate(self._vocabulary.all, len(self._numbers)):
             at = places.get(codes.field)
             columns[row] = MISSING_CODE if at is None else _codes(batch.column(at), codes)
+        for index, place in self._shape.places():
+            name = self._shape.field(index)
+            at, dimension = places.get(name), self.layout.columns[index].dimension
+            columns[place] = np.nan if at is None else _vectors(batch.column(at), name, dimension).T
         return _seconds(batch.column(places["event_time"])), columns
 
 
@@ -238,6 +243,11 @@ def _is_label(kind: Any) -> bool:
     return bool(_is_text(plain) or _is_number(plain) or types.is_boolean(plain))
 
 
+def _is_vector(kind: Any) -> bool:
+    listed = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+    return bool(types.is_null(kind) or (listed and _is_number(kind.value_type)))
+
+
 def _is_truth(kind: Any) -> bool:
     return bool(types.is_boolean(kind) or types.is_integer(kind) or types.is_null(kind))
 
@@ -246,6 +256,7 @@ _ACCEPTED: dict[Kind, tuple[Callable[[Any], bool], str]] = {
     Kind.NUMERIC: (_is_number, "numbers"),
     Kind.CATEGORICAL: (_is_label, "strings, numbers or booleans"),
     Kind.BOOLEAN: (_is_truth, "booleans"),
+    Kind.EMBEDDING: (_is_vector, "lists of numbers"),
 }
 
 
@@ -253,6 +264,28 @@ def _numbers(array: Any) -> Floats:
     plain = array if types.is_float64(array.type) else array.cast(pa.float64())
     values: Floats = plain.to_numpy(zero_copy_only=False)
     return values
+
+
+def _vectors(array: Any, name: str, dimension: int) -> Floats:
+    """Return lists as rows, shape (n, dimension); NaN for a null.
+
+    Raises
+    ------
+    EventError
+        If a list has another length.
+    """
+    found = np.full((len(array), dimension), np.nan)
+    if types.is_null(array.type):
+        return found
+    there = array.is_valid().to_numpy(zero_copy_only=False)
+    lengths = pc.list_value_length(array.drop_null()).to_numpy(zero_copy_only=False)
+    if (wrong := lengths != dimension).any():
+        length = int(lengths[wrong.argmax()])
+        raise EventError(
+            name, f"expected {dimension} numbers, got {length} in {wrong.sum():,} rows"
+        )
+    found[there] = _numbers(array.drop_null().flatten()).reshape(-1, dimension)
+    return found
 
 
 def _seconds(array: Any) -> Floats:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monitor.profiles.fold import fold
+from monitor.profiles.vocabulary import RowShape
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,6 +25,10 @@ CAPACITY = 16_384
 _FIRST = 256
 
 
+#: Numbers that a buffer may hold: 32 MB.
+_MOST_NUMBERS = 4 << 20
+
+
 class RowBuffer:
     """Collects the rows of one profile, and folds them when it is full, or when told to.
 
@@ -32,7 +37,7 @@ class RowBuffer:
     profile
         Counted into in place; what is still in the buffer is not in it before `fold`.
     capacity
-        Rows folded at once.
+        Rows folded at once; fewer where vectors make them long.
 
     Examples
     --------
@@ -53,7 +58,8 @@ class RowBuffer:
 
     def __init__(self, profile: Profile, capacity: int = CAPACITY) -> None:
         self._profile = profile
-        self._capacity = capacity
+        width = RowShape.of(profile.layout).width
+        self._capacity = min(capacity, max(_FIRST, _MOST_NUMBERS // max(width, 1)))
         self._vocabulary: Vocabulary | None = None
         self._columns: Floats = np.empty((0, 0))
         self._waiting = 0

@@ -11,9 +11,10 @@ from msgspec import Struct
 
 from monitor.errors import StateError
 from monitor.profiles.cells import Cell, Errors
-from monitor.profiles.layout import Layout
+from monitor.profiles.embedding import EmbeddingSketch
+from monitor.profiles.layout import Column, Layout
 from monitor.profiles.notes import Notes
-from monitor.profiles.profile import Profile
+from monitor.profiles.profile import Profile, Sketch
 from monitor.profiles.sketch import CategorySketch, NumericSketch, search_edges
 
 if TYPE_CHECKING:
@@ -44,6 +45,14 @@ class CategoryWire(Struct, frozen=True, tag="category"):
     missing: int
 
 
+class EmbeddingWire(Struct, frozen=True, tag="embedding"):
+    """A vector column's sketch."""
+
+    sums: bytes
+    n: int
+    missing: int
+
+
 class CellWire(Struct, frozen=True):
     """A cell of the group table."""
 
@@ -69,12 +78,15 @@ class NotesWire(Struct, frozen=True):
     repeated: int
 
 
+SketchWire = NumericWire | CategoryWire | EmbeddingWire
+
+
 class ProfileWire(Struct, frozen=True):
     """A profile without its layout, which is stored once."""
 
     format: int
     n: int
-    sketches: tuple[NumericWire | CategoryWire, ...]
+    sketches: tuple[SketchWire, ...]
     cells: tuple[CellWire, ...]
     notes: NotesWire
 
@@ -119,9 +131,7 @@ def from_wire(wire: ProfileWire, layout: Layout) -> Profile:
         msg = f"a profile has {len(wire.sketches)} columns, its layout {len(layout.columns)}"
         raise StateError(msg)
     sketches = tuple(
-        _numeric_from_wire(sketch, column.edges)
-        if isinstance(sketch, NumericWire)
-        else CategorySketch(column.categories, dict(sketch.counts), sketch.missing)
+        _sketch_from_wire(sketch, column)
         for sketch, column in zip(wire.sketches, layout.columns, strict=True)
     )
     cells = {
@@ -180,7 +190,9 @@ def _notes_from_wire(wire: NotesWire) -> Notes:
     return Notes(wire.looked_at, dict(wire.absent), dict(wire.foreign), refused, wire.repeated)
 
 
-def _sketch_to_wire(sketch: NumericSketch | CategorySketch) -> NumericWire | CategoryWire:
+def _sketch_to_wire(sketch: Sketch) -> SketchWire:
+    if isinstance(sketch, EmbeddingSketch):
+        return EmbeddingWire(_pack(sketch.sums), sketch.n, sketch.missing)
     if isinstance(sketch, CategorySketch):
         return CategoryWire(sketch.counts, sketch.missing)
     bins = np.flatnonzero(sketch.counts)
@@ -195,6 +207,20 @@ def _sketch_to_wire(sketch: NumericSketch | CategorySketch) -> NumericWire | Cat
         None if np.isinf(sketch.minimum) else sketch.minimum,
         None if np.isinf(sketch.maximum) else sketch.maximum,
     )
+
+
+def _sketch_from_wire(wire: SketchWire, column: Column) -> Sketch:
+    if isinstance(wire, NumericWire) and column.is_numeric:
+        return _numeric_from_wire(wire, column.edges)
+    if isinstance(wire, CategoryWire) and column.is_label:
+        return CategorySketch(column.categories, dict(wire.counts), wire.missing)
+    if isinstance(wire, EmbeddingWire) and column.embedding is not None:
+        sketch = EmbeddingSketch.empty(column.embedding)
+        sketch.sums += np.frombuffer(wire.sums, "<f8")
+        sketch.n, sketch.missing = wire.n, wire.missing
+        return sketch
+    msg = f"a profile's column {column.name} is not of the kind {column.kind.value}"
+    raise StateError(msg)
 
 
 def _numeric_from_wire(wire: NumericWire, edges: tuple[float, ...]) -> NumericSketch:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monitor.profiles.cells import NO_CLASS, SCORE_BINS, UNLABELLED, Errors
+from monitor.profiles.embedding import EmbeddingSketch
 from monitor.profiles.layout import cell_cap
 from monitor.profiles.sketch import LARGEST, CategorySketch, NumericSketch
 from monitor.profiles.vocabulary import MISSING_CODE, Codes
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from monitor.profiles.cells import Cell
-    from monitor.profiles.profile import Profile
-    from monitor.profiles.sketch import Sketch
+    from monitor.profiles.profile import Profile, Sketch
     from monitor.profiles.vocabulary import RowShape, Vocabulary
 
     Floats = NDArray[np.float64]
@@ -49,7 +49,7 @@ def fold(
     if not n:
         return
     numbers = columns[: len(shape.numbers)]
-    codes = columns[len(shape.numbers) : shape.width].astype(np.intp)
+    codes = columns[len(shape.numbers) : shape.flat].astype(np.intp)
     truths = columns[shape.width] if vocabulary.labelled else None
     coded, attributes = codes[: len(shape.coded)], codes[len(shape.coded) :]
     groups = _groups(profile, vocabulary, attributes)
@@ -69,6 +69,10 @@ def fold(
         _count_labels(profile.sketches[index], column, known)
         if index < shape.features:
             _count_labels_by_cell(groups, index, layout.columns[index].name, column, known, cap)
+    for index, place in shape.places():
+        embedded = profile.sketches[index]
+        assert isinstance(embedded, EmbeddingSketch)
+        _count_where(groups, embedded.add(columns[place]), "missing", index)
     # Last, because it sorts them.
     for values, index in zip(numbers, shape.numbers, strict=True):
         sketch = profile.sketches[index]
@@ -139,10 +143,14 @@ def _count_gaps(groups: _Groups, shape: RowShape, numbers: Floats) -> None:
         if index >= shape.features:
             return
         for mask, kind in ((np.isnan(values), "missing"), (values == 0, "zeros")):
-            if mask.any():
-                counts = np.bincount(groups.of[mask], minlength=len(groups.cells))
-                for cell, count in zip(groups.cells, counts.tolist(), strict=True):
-                    getattr(cell, kind)[index] += count
+            _count_where(groups, mask, kind, index)
+
+
+def _count_where(groups: _Groups, mask: NDArray[np.bool_], kind: str, feature: int) -> None:
+    if mask.any():
+        counts = np.bincount(groups.of[mask], minlength=len(groups.cells))
+        for cell, count in zip(groups.cells, counts.tolist(), strict=True):
+            getattr(cell, kind)[feature] += count
 
 
 def _pairs(cell_of: Integers, codes: Integers, cells: int, size: int) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from monitor.errors import EmptyData, InputError
 from monitor.profiles.buffer import CAPACITY
+from monitor.profiles.embedding import freeze_embedding
 from monitor.profiles.fold import fold
 from monitor.profiles.layout import FINE_BINS, Column, Kind, Layout, is_nameable
 from monitor.profiles.profile import Profile
@@ -18,6 +19,7 @@ from monitor.profiles.series import (
     kind_of,
     numbers_of,
     truths_of,
+    vectors_of,
 )
 from monitor.profiles.sketch import LARGEST
 from monitor.profiles.times import epoch_seconds
@@ -145,6 +147,10 @@ def profile_frame(
         if name is not None:
             columns[row] = numbers_of(column_of(frame, name), name)
         row += 1
+    for index, place in shape.places():
+        feature = layout.columns[index]
+        series = column_of(frame, feature.name)
+        columns[place] = vectors_of(series, feature.name, feature.dimension).T
     attributes = zip(layout.groups, vocabulary.groups, strict=True)
     named = [
         (_source(shape, index, sources), codes)
@@ -157,7 +163,7 @@ def profile_frame(
         row += 1
     _check_answers(frame, prediction)
     if label is not None:
-        columns[row] = truths_of(column_of(frame, label), label, vocabulary)
+        columns[-1] = truths_of(column_of(frame, label), label, vocabulary)
     profile = Profile.empty(layout)
     for start in range(0, len(frame), CAPACITY):
         fold(profile, vocabulary, columns[:, start : start + CAPACITY])
@@ -216,6 +222,8 @@ def _frozen(frame: pd.DataFrame, source: str, name: str, kind: Kind) -> Column:
     series = column_of(frame, source)
     if kind is Kind.NUMERIC:
         return Column(name=name, kind=kind, edges=_edges(numbers_of(series, source)))
+    if kind is Kind.EMBEDDING:
+        return Column(name=name, kind=kind, embedding=freeze_embedding(vectors_of(series, source)))
     codes = Codes(source, kind)
     codes_of(series, source, codes)
     return Column(name=name, kind=kind, categories=tuple(sorted(codes.labels[2:])))
@@ -231,6 +239,8 @@ def _prediction(frame: pd.DataFrame, source: str | None) -> Column:
         distinct = np.unique(values[~np.isnan(values)])
         few_and_whole = len(distinct) <= _CLASSES and bool((distinct == np.floor(distinct)).all())
         kind = Kind.CATEGORICAL if few_and_whole else Kind.NUMERIC
+    elif kind is Kind.EMBEDDING:
+        raise InputError("holds vectors", where=source, fix="An answer is a class or a number.")
     elif kind is Kind.BOOLEAN:
         kind = Kind.CATEGORICAL
     return _frozen(frame, source, "prediction", kind)

@@ -48,6 +48,28 @@ class Kind(enum.StrEnum):
     NUMERIC = "numeric"
     CATEGORICAL = "categorical"
     BOOLEAN = "boolean"
+    EMBEDDING = "embedding"
+
+
+class Embedding(Struct, frozen=True, kw_only=True):
+    """What a baseline freezes of a vector column.
+
+    Attributes
+    ----------
+    dimension
+        How many numbers a vector has.
+    bandwidth
+        Of the Gaussian kernel: the median distance between two of the baseline's vectors.
+    frequencies
+        Drawn from the kernel's spectrum, shape (D, dimension): little-endian 4-byte floats.
+    eigenvalues
+        Of the covariance of the baseline's random Fourier features, largest first, shape (2 D,).
+    """
+
+    dimension: int
+    bandwidth: float
+    frequencies: bytes
+    eigenvalues: tuple[float, ...]
 
 
 class Column(Struct, frozen=True, kw_only=True):
@@ -58,7 +80,7 @@ class Column(Struct, frozen=True, kw_only=True):
     name
         As the events call it.
     kind
-        Numeric columns have edges, the others categories.
+        Numeric columns have edges, vectors an embedding, the others categories.
     edges
         Strictly increasing. Bin 0 is below ``edges[0]`` (the smallest baseline value), bin i is
         ``[edges[i-1], edges[i])``, the last bin is at or above ``edges[-1]``, which lies just beyond the largest
@@ -66,17 +88,30 @@ class Column(Struct, frozen=True, kw_only=True):
         Empty for a version without a baseline: then there is one bin.
     categories
         Those of the baseline, sorted; any other is *unseen*. Empty without a baseline.
+    embedding
+        Of a vector column; features only.
     """
 
     name: str
     kind: Kind
     edges: tuple[float, ...] = ()
     categories: tuple[str, ...] = ()
+    embedding: Embedding | None = None
 
     @property
     def is_numeric(self) -> bool:
         """Whether values are numbers to be binned, rather than labels to be counted."""
         return self.kind is Kind.NUMERIC
+
+    @property
+    def is_label(self) -> bool:
+        """Whether values are labels to be counted."""
+        return self.kind in {Kind.CATEGORICAL, Kind.BOOLEAN}
+
+    @property
+    def dimension(self) -> int:
+        """How many numbers one value has: 0 if it is no vector."""
+        return 0 if self.embedding is None else self.embedding.dimension
 
 
 class Layout(Struct, frozen=True, kw_only=True):

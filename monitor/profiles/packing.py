@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec.msgpack import Ext
@@ -129,9 +129,12 @@ class Packer:
         return decode
 
     def _compile(self, *, ids: bool) -> Callable[[Sequence[bytes | None]], Packed]:
-        row = struct.Struct(f"{self.vocabulary.shape.width}d")
+        shape = self.vocabulary.shape
+        row = struct.Struct(f"{shape.width}d")
+        vectors = [(index, shape.layout.columns[index].dimension) for index in shape.vectors]
         names: dict[str, Any] = {
             "NAN": float("nan"),
+            **{f"NO{index}": (float("nan"),) * dimension for index, dimension in vectors},
             "NOT_QUICK": (KeyError, struct.error, msgspec.ValidationError),
             "Packed": Packed,
             "REFUSED": _REFUSED,
@@ -161,6 +164,10 @@ def _event_type(
     number: Any = str if version is None else Literal[version.version]
     time: Any = str | Ext if content == "msgpack" else str
     types: dict[int, Any] = dict.fromkeys(shape.numbers, float | None)
+    for index in shape.vectors:
+        length = layout.columns[index].dimension
+        whole = Annotated[list[float], msgspec.Meta(min_length=length, max_length=length)]
+        types[index] = whole | None
     for index, labels in zip(shape.coded, known, strict=False):
         boolean = layout.columns[index].kind is Kind.BOOLEAN
         types[index] = _label_type(labels, bool | int if boolean else _LABEL)
@@ -234,6 +241,8 @@ def _source(shape: RowShape, narrow: Sequence[bool], *, nulls: bool, ids: bool) 
         for i, (path, named) in enumerate(zip(labels, narrow, strict=True))
     ]
     learned = [f"L{i}({path})" for i, path in enumerate(labels)]
+    # None is no vector; one of another length never comes so far.
+    spread = [f"*(x if (x := f.f{index}) is not None else NO{index})" for index in shape.vectors]
     parts = "f = e.features" + ("; g = e.groups" if shape.layout.groups else "")
     text = f"""
 def pack(values):
@@ -245,10 +254,10 @@ def pack(values):
         try:
             try:
                 e = quick(value); {parts}
-                pack_into(buffer, at, {", ".join((checked if nulls else plain) + looked_up)})
+                pack_into(buffer, at, {", ".join((checked if nulls else plain) + looked_up + spread)})
             except NOT_QUICK:
                 e = decode(value); {parts}
-                pack_into(buffer, at, {", ".join(checked + learned)})
+                pack_into(buffer, at, {", ".join(checked + learned + spread)})
                 slow += 1
         except REFUSED as error:
             failed.append((i, error))

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 from monitor.errors import LayoutMismatch
 from monitor.profiles.cells import Cell
+from monitor.profiles.embedding import EmbeddingSketch
 from monitor.profiles.layout import CELL_CAP, OTHER, cell_cap
 from monitor.profiles.notes import Notes
-from monitor.profiles.sketch import CategorySketch, NumericSketch, Sketch
+from monitor.profiles.sketch import CategorySketch, NumericSketch
 
 if TYPE_CHECKING:
     from monitor.profiles.layout import Column, Layout
 
 Group = tuple[str, ...]
+Sketch = NumericSketch | CategorySketch | EmbeddingSketch
 
 
 @dataclass(slots=True)
@@ -104,6 +106,8 @@ def _capped(cells: dict[Group, Cell], group: Group) -> Group:
 
 
 def _empty_sketch(column: Column) -> Sketch:
+    if column.embedding is not None:
+        return EmbeddingSketch.empty(column.embedding)
     return (
         NumericSketch.empty(column.edges)
         if column.is_numeric
@@ -116,5 +120,7 @@ def _merge(a: Sketch, b: Sketch) -> Sketch:
         return a.merge(b)
     if isinstance(a, CategorySketch) and isinstance(b, CategorySketch):
         return a.merge(b)
-    msg = "a column is numeric in one profile and not in the other"
+    if isinstance(a, EmbeddingSketch) and isinstance(b, EmbeddingSketch):
+        return a.merge(b)
+    msg = "a column is of one kind in one profile and of another in the other"
     raise LayoutMismatch(msg)

@@ -60,6 +60,9 @@ def kind_of(series: pd.Series[Any], name: str) -> Kind:
         return Kind.NUMERIC
     if found <= {str, int, float, bool}:
         return Kind.CATEGORICAL
+    if found <= {list, np.ndarray, tuple} and _holds_numbers(series):
+        vectors_of(series, name)
+        return Kind.EMBEDDING
     raise InputError(
         f"holds values of type {_names(found)}",
         where=name,
@@ -88,6 +91,44 @@ def numbers_of(series: pd.Series[Any], name: str) -> Floats:
     except OverflowError as error:
         raise InputError(f"a number is too large: {error}", where=name) from error
     return numbers
+
+
+def vectors_of(series: pd.Series[Any], name: str, dimension: int | None = None) -> Floats:
+    """Return the lists of a vector column as rows, shape (n, dimension); NaN where one is missing.
+
+    Parameters
+    ----------
+    dimension
+        How many numbers each has; None takes what the first one has.
+
+    Raises
+    ------
+    InputError
+        If one is no list of numbers, or of another length.
+    """
+    there = series.notna().to_numpy()
+    lists = series[there].tolist()
+    if dimension is None:
+        dimension = next((len(one) for one in lists if hasattr(one, "__len__")), 0)
+    found = np.full((len(series), dimension), np.nan)
+    if not lists:
+        return found
+    try:
+        rows = np.array([np.asarray(one, np.float64) for one in lists])
+    except (ValueError, TypeError) as error:
+        raise _no_vectors(name, dimension) from error
+    if not dimension or rows.shape[1:] != (dimension,):
+        raise _no_vectors(name, dimension)
+    found[there] = rows
+    return found
+
+
+def _no_vectors(name: str, dimension: int) -> InputError:
+    return InputError(
+        f"expected lists of {dimension} numbers" if dimension else "expected lists of numbers",
+        where=name,
+        fix="Give each row as many numbers, none of them missing, or leave the column out.",
+    )
 
 
 def codes_of(series: pd.Series[Any], name: str, codes: Codes) -> NDArray[np.intp]:
@@ -140,6 +181,11 @@ def _plain(value: Any) -> Any:
 
 def _is_categorical(series: pd.Series[Any]) -> bool:
     return hasattr(series.dtype, "categories")
+
+
+def _holds_numbers(series: pd.Series[Any]) -> bool:
+    first = next((value for value in series.dropna().tolist() if len(value)), None)
+    return first is not None and isinstance(first[0], (int, float, np.number))
 
 
 def _names(types: set[type]) -> str:

@@ -213,9 +213,6 @@ class CategorySketch:
         return merged
 
 
-Sketch = NumericSketch | CategorySketch
-
-
 def add_capped(counts: dict[str, int], more: Mapping[str, int], cap: int) -> None:
     """Add counts in place; once `cap` labels are known, a new one counts as `OTHER`.
 

@@ -11,7 +11,7 @@ from monitor.errors import EventError
 from monitor.profiles.layout import MISSING, OTHER, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from monitor.profiles.layout import Column, Layout
 
@@ -140,7 +140,7 @@ class Codes:
 
 @dataclass(frozen=True, slots=True)
 class RowShape:
-    """Where each column of a layout stands in a row: first all numbers, then all codes.
+    """Where each column of a layout stands in a row: first all numbers, then all codes, then all vectors.
 
     Attributes
     ----------
@@ -148,24 +148,43 @@ class RowShape:
         Index in ``layout.columns`` of each number of a row.
     coded
         Index in ``layout.columns`` of each code that follows; then comes one code per protected attribute.
+    vectors
+        Index in ``layout.columns`` of each vector that follows, as many numbers as it has dimensions.
     """
 
     layout: Layout
     numbers: tuple[int, ...]
     coded: tuple[int, ...]
+    vectors: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, layout: Layout) -> RowShape:
         """Return the shape of a layout's rows."""
-        kinds = [column.is_numeric for column in layout.columns]
-        numbers = tuple(index for index, numeric in enumerate(kinds) if numeric)
-        coded = tuple(index for index, numeric in enumerate(kinds) if not numeric)
-        return cls(layout, numbers, coded)
+        columns = list(enumerate(layout.columns))
+        return cls(
+            layout,
+            tuple(index for index, column in columns if column.is_numeric),
+            tuple(index for index, column in columns if column.is_label),
+            tuple(index for index, column in columns if column.dimension),
+        )
 
     @property
     def width(self) -> int:
         """How many numbers a row has."""
+        return self.flat + sum(self.layout.columns[index].dimension for index in self.vectors)
+
+    @property
+    def flat(self) -> int:
+        """How many numbers come before the vectors."""
         return len(self.numbers) + len(self.coded) + len(self.layout.groups)
+
+    def places(self) -> Iterator[tuple[int, slice]]:
+        """Yield each vector's index in ``layout.columns``, with its place in a row."""
+        start = self.flat
+        for index in self.vectors:
+            stop = start + self.layout.columns[index].dimension
+            yield index, slice(start, stop)
+            start = stop
 
     @property
     def features(self) -> int:

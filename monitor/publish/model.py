@@ -154,37 +154,41 @@ def columns_of(data: Any) -> Columns:
     if data is None:
         return {}
     if hasattr(data, "columns"):
-        return {str(name): _plain_list(data[name]) for name in data.columns}
+        return {str(name): list(map(plain, _listed(data[name]))) for name in data.columns}
     if isinstance(data, dict):
-        return {str(name): _plain_list(values) for name, values in data.items()}
+        return {str(name): list(map(plain, _listed(values))) for name, values in data.items()}
     names = dict.fromkeys(name for row in data for name in row)
     return {str(name): [plain(row.get(name)) for row in data] for name in names}
 
 
-def plain(value: Any) -> Scalar:
-    """Return a number, string, boolean or None for any scalar: NaN, NaT and NA are None.
+def plain(value: Any) -> Any:
+    """Return a number, string, boolean or None for any scalar: NaN, NaT and NA are None. Of a vector, a list of those.
 
     Examples
     --------
-    >>> plain(float("nan")), plain(dt.date(2026, 1, 2)), plain(True)
-    (None, '2026-01-02', True)
+    >>> plain(float("nan")), plain(dt.date(2026, 1, 2)), plain(True), plain((1.0, 2.5))
+    (None, '2026-01-02', True, [1.0, 2.5])
     """
     kind = type(value)
     if kind is float:
         return value if math.isfinite(value) else None
     if kind is int or kind is str or kind is bool or value is None:
-        return value  # type: ignore[no-any-return]  # the test above says which kinds
+        return value
     if kind.__name__ in {"NAType", "NaTType"}:
         return None
     if hasattr(value, "isoformat"):
         return str(value.isoformat())
-    if hasattr(value, "item"):
-        return plain(value.item())
-    return str(value)
+    if isinstance(value, list | tuple) or getattr(value, "ndim", 0) == 1:
+        return [plain(part) for part in value]
+    return plain(value.item()) if hasattr(value, "item") else str(value)
+
+
+def _listed(values: Any) -> list[Any]:
+    return values.tolist() if hasattr(values, "tolist") else list(values)
 
 
 def _plain_list(values: Any) -> list[Scalar]:
-    found = values.tolist() if hasattr(values, "tolist") else list(values)
+    found = _listed(values)
     if found and isinstance(found[0], list):
         if len(found[0]) > 2:
             msg = f"{len(found[0])} values for a row where one is wanted"

@@ -7,7 +7,7 @@ import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import mlflow
 from mlflow.exceptions import MlflowException
@@ -226,10 +226,7 @@ class Registry:
             return None
         if not signature.inputs.has_input_names():
             return None
-        return [
-            (str(column.name), _KINDS.get(getattr(column.type, "name", ""), Kind.CATEGORICAL).value)
-            for column in signature.inputs.inputs
-        ]
+        return [(str(column.name), _kind(column.type).value) for column in signature.inputs.inputs]
 
     def tag(self, version: ModelVersion, key: str, value: str) -> None:
         """Set a tag of a version.
@@ -333,6 +330,14 @@ class Registry:
             if not run_id or not any(file.path == path for file in listed):
                 return None
             return Path(self._client.download_artifacts(run_id, path, directory)).read_bytes()
+
+
+def _kind(type_: Any) -> Kind:
+    """Return how a column of the signature is counted: an array of numbers is a vector."""
+    inner = getattr(type_, "dtype", None)
+    if inner is not None and _KINDS.get(getattr(inner, "name", "")) is Kind.NUMERIC:
+        return Kind.EMBEDDING
+    return _KINDS.get(getattr(type_, "name", ""), Kind.CATEGORICAL)
 
 
 def _is_number(version: str) -> bool:

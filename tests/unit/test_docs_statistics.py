@@ -45,6 +45,7 @@ def test_the_levels_are_the_defaults():
     levels = [
         policy.drift.psi,
         policy.drift.ks,
+        policy.drift.mmd,
         policy.drift.prediction_psi,
         policy.fairness.demographic_parity_difference,
         policy.fairness.difference,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from monitor.profiles.sketch import CategorySketch, NumericSketch, Sketch
+from monitor.profiles.profile import Sketch
+from monitor.profiles.sketch import CategorySketch, NumericSketch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

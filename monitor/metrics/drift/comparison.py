@@ -9,10 +9,12 @@ import numpy as np
 
 from monitor.errors import EmptyWindow, LayoutMismatch
 from monitor.metrics.drift.cells import DISTINCT, Pooled, merge_neighbours, pool, quantile_starts
-from monitor.profiles.sketch import CategorySketch, NumericSketch, Sketch
+from monitor.profiles.embedding import EmbeddingSketch
+from monitor.profiles.sketch import CategorySketch, NumericSketch
 
 if TYPE_CHECKING:
     from monitor.metrics.drift.cells import Floats
+    from monitor.profiles.profile import Sketch
 
 
 class Comparison:
@@ -114,14 +116,14 @@ class Comparison:
 
 def values(sketch: Sketch) -> int:
     """How many values are not missing, infinite ones included."""
-    if isinstance(sketch, CategorySketch):
+    if not isinstance(sketch, NumericSketch):
         return sketch.n
     return sketch.n + sketch.below + sketch.above
 
 
 def _in_order(sketch: Sketch) -> Floats:
     if not isinstance(sketch, NumericSketch):
-        msg = "labels have no order"
+        msg = "only numbers have an order"
         raise LayoutMismatch(msg)
     counts = np.empty(len(sketch.counts) + 2)
     counts[0], counts[1:-1], counts[-1] = sketch.below, sketch.counts, sketch.above
@@ -132,5 +134,9 @@ def _same_column(a: Sketch, b: Sketch) -> bool:
     if isinstance(a, NumericSketch):
         return isinstance(b, NumericSketch) and (
             a.search is b.search or np.array_equal(a.edges, b.edges)
+        )
+    if isinstance(a, EmbeddingSketch):
+        return isinstance(b, EmbeddingSketch) and (
+            a.embedding is b.embedding or a.embedding == b.embedding
         )
     return isinstance(b, CategorySketch) and a.categories == b.categories

@@ -8,6 +8,7 @@ from monitor.metrics.drift.chi_squared import CHI_SQUARED
 from monitor.metrics.drift.differences import L_INFINITY, TOTAL_VARIATION
 from monitor.metrics.drift.divergences import HELLINGER, JENSEN_SHANNON
 from monitor.metrics.drift.ks import KS
+from monitor.metrics.drift.mmd import MMD
 from monitor.metrics.drift.psi import PSI, PSI_PLAIN
 from monitor.metrics.drift.shares import OUT_OF_RANGE, UNSEEN
 from monitor.metrics.drift.wasserstein import WASSERSTEIN
@@ -26,6 +27,7 @@ METRICS: dict[str, DriftMetric] = {
     "hellinger": HELLINGER,
     "total_variation": TOTAL_VARIATION,
     "l_infinity": L_INFINITY,
+    "mmd": MMD,
     "unseen": UNSEEN,
     "out_of_range": OUT_OF_RANGE,
 }

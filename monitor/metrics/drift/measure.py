@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from monitor.errors import EmptyWindow, LayoutMismatch
-from monitor.metrics.drift import chi_squared, ks
+from monitor.metrics.drift import chi_squared, ks, mmd
 from monitor.metrics.drift.comparison import Comparison
 from monitor.metrics.drift.family import METRICS
 from monitor.metrics.drift.psi import smallest_index
 from monitor.metrics.drift.shares import missing_share
 from monitor.metrics.false_discovery import discoveries
 from monitor.metrics.protocol import NO_OTHERS
+from monitor.profiles.layout import Kind
 from monitor.reports import ColumnDrift
 
 if TYPE_CHECKING:
     from monitor.metrics.protocol import DriftMetric
-    from monitor.profiles.layout import Column, Kind
-    from monitor.profiles.profile import Profile
-    from monitor.profiles.sketch import Sketch
+    from monitor.profiles.layout import Column
+    from monitor.profiles.profile import Profile, Sketch
 
 Drift = tuple[ColumnDrift, ...]
 _Triple = tuple["Column", "Sketch", "Sketch"]
@@ -84,13 +84,26 @@ def _family(columns: Sequence[_Triple], q: float, others: Mapping[str, DriftMetr
             missing_reference=missing_share(old, comparison.n if comparison else None),
             missing_current=missing_share(new, comparison.m if comparison else None),
             significant=comparison is not None and next(stands),
-            smallest_effect=smallest_index(comparison, level=alone) if comparison else None,
+            smallest_effect=_smallest(column.kind, comparison, alone) if comparison else None,
             **measured,
         )
         for (column, old, new), comparison, measured in zip(
             columns, comparisons, measures, strict=True
         )
     )
+
+
+_TESTS: Mapping[Kind, Callable[[Comparison], float]] = {
+    Kind.NUMERIC: ks.p_value,
+    Kind.CATEGORICAL: chi_squared.p_value,
+    Kind.BOOLEAN: chi_squared.p_value,
+    Kind.EMBEDDING: mmd.p_value,
+}
+
+
+def _smallest(kind: Kind, column: Comparison, level: float) -> float | None:
+    smallest = mmd.smallest_discrepancy if kind is Kind.EMBEDDING else smallest_index
+    return smallest(column, level=level)
 
 
 def _compare(expected: Sketch, observed: Sketch) -> Comparison | None:
@@ -106,7 +119,7 @@ def _measures(
     """Return the column's one p-value and every measure that applies, under their fields' names."""
     if column is None:
         return {}
-    test = ks.p_value if column.is_numeric else chi_squared.p_value
+    test = _TESTS[kind]
     known = {name: value for name, value in _applied(others, kind, column) if value is not None}
     return {"p_value": test(column), **dict(_applied(METRICS, kind, column)), "others": known}
 

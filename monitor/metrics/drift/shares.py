@@ -9,7 +9,7 @@ from monitor.profiles.sketch import CategorySketch, NumericSketch
 
 if TYPE_CHECKING:
     from monitor.metrics.drift.comparison import Comparison
-    from monitor.profiles.sketch import Sketch
+    from monitor.profiles.profile import Sketch
 
 
 def unseen(column: Comparison) -> float | None:

@@ -11,11 +11,12 @@ import numpy as np
 from monitor.metrics.false_discovery import discoveries
 from monitor.metrics.proportions import surge_p_value
 from monitor.metrics.quality.sentences import percent
-from monitor.profiles.sketch import CategorySketch, NumericSketch, Sketch
+from monitor.profiles.embedding import EmbeddingSketch
+from monitor.profiles.sketch import CategorySketch, NumericSketch
 from monitor.reports import Finding
 
 if TYPE_CHECKING:
-    from monitor.profiles.profile import Profile
+    from monitor.profiles.profile import Profile, Sketch
 
 CONSTANT = "constant"
 OUT_OF_RANGE = "out_of_range"
@@ -97,6 +98,8 @@ def _only_value(sketch: Sketch) -> float | str | None:
     if isinstance(sketch, CategorySketch):
         held = [label for label, count in sketch.counts.items() if count]
         return held[0] if len(held) == 1 else None
+    if isinstance(sketch, EmbeddingSketch):
+        return None
     infinite = sketch.below or sketch.above
     return sketch.minimum if sketch.minimum == sketch.maximum and not infinite else None
 
@@ -105,5 +108,6 @@ def _share(sketch: Sketch, value: float | str) -> float:
     """Return a value's share, for a number that of its bin: at least its own."""
     if isinstance(sketch, CategorySketch):
         return sketch.counts.get(str(value), 0) / sketch.n
+    assert isinstance(sketch, NumericSketch)  # of vectors no single value is known
     position = int(sketch.edges.searchsorted(float(value), side="right"))
     return int(sketch.counts[position]) / (sketch.total - sketch.missing)

@@ -70,7 +70,7 @@ def ask(reference: Profile, current: Profile) -> Table:
     empty = Cell.empty(len(layout.features))
     old = [reference.cells.get(cell, empty) for cell in cells]
     new = [current.cells.get(cell, empty) for cell in cells]
-    by_label = [column for column in layout.features if not column.is_numeric]
+    by_label = [column for column in layout.features if column.is_label]
     return Table(
         cells,
         _questions(layout, by_label),
