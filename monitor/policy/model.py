@@ -101,6 +101,8 @@ class DriftRules(_Frozen):
         Of a feature, after what chance explains, nats.
     ks
         Of a numeric feature, in [0, 1].
+    mmd
+        Of a feature that is a vector: mean discrepancy, after what chance explains, in [0, sqrt(2)].
     prediction_psi
         Of the answers and of the scores, nats.
     prediction_severe

@@ -20,7 +20,15 @@ ARTIFACT = "monitor_thresholds.json"
 HASH_TAG = "monitor.thresholds.sha256"
 
 #: What decides whether a window breaches. The rest (windows, alias, action, retention, ...) is how one deployment runs.
-SECTIONS = ("consecutive", "drift", "fairness", "quality", "trend", "false_discovery")
+SECTIONS = (
+    "consecutive",
+    "drift",
+    "fairness",
+    "quality",
+    "performance",
+    "trend",
+    "false_discovery",
+)
 
 
 def encode_thresholds(policy: ModelPolicy) -> bytes:
