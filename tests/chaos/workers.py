@@ -6,7 +6,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -54,27 +54,33 @@ def doomed(deployment: Deployment, moment: str, nth: int, role: str) -> Doomed:
     return Doomed(moment, nth, words, deployment.environment, deployment.folder / "doomed.log")
 
 
-def killed_at(
-    moment: str,
-    times: int,
-    nth: Callable[[random.Random], int],
-    servers: Servers,
-    folder: Path,
-    dice: random.Random,
-) -> Outcome:
-    """Beside a worker that stays, one after the other dies at the moment."""
+#: Moments of counting, and how often each may pass before it is the last.
+MOMENTS = {
+    "mid-fold": 30,
+    "in the transaction": 5,
+    "after the commit": 5,
+    "taking over": 1,
+    "judging": 6,
+}
+
+
+def killed_at_moments(servers: Servers, folder: Path, dice: random.Random) -> Outcome:
+    """Beside a worker that stays, one after the other dies, eight at each moment."""
+    blows = [moment for moment in MOMENTS for _ in range(8)]
+    dice.shuffle(blows)
     with under_load(servers, folder, dice) as world:
         world.deployment.run("stream")
         world.begin()
         recovery = Recovery(world.deployment)
         recovery.start()
-        for _ in range(times):
-            worker = doomed(world.deployment, moment, nth(dice), "stream")
-            worker.wait(PATIENCE)
+        for moment in blows:
+            nth = dice.randint(1, MOMENTS[moment])
+            print(f"          {moment}, time {nth}", flush=True)
+            doomed(world.deployment, moment, nth, "stream").wait(PATIENCE)
             recovery.mark()
         world.finish()
         longest = recovery.end()
-        return outcome_of(world.tally(), tried=times, recovered_s=longest, kills=times)
+        return outcome_of(world.tally(), tried=len(blows), recovered_s=longest, kills=len(blows))
 
 
 def killed_at_random(servers: Servers, folder: Path, dice: random.Random) -> Outcome:
@@ -185,15 +191,7 @@ def has_taken_over(worker: Process) -> bool:
 
 
 FAULTS: dict[str, Fault] = {
-    "killed mid-fold": partial(killed_at, "mid-fold", 8, lambda dice: dice.randint(1, 30)),
-    "killed in the transaction": partial(
-        killed_at, "in the transaction", 8, lambda dice: dice.randint(1, 5)
-    ),
-    "killed after the commit": partial(
-        killed_at, "after the commit", 8, lambda dice: dice.randint(1, 5)
-    ),
-    "killed while taking over": partial(killed_at, "taking over", 8, lambda _: 1),
-    "killed while judging": partial(killed_at, "judging", 8, lambda dice: dice.randint(1, 6)),
+    f"killed {len(MOMENTS)} ways while counting": killed_at_moments,
     "killed at random": killed_at_random,
     "stopped politely": stopped,
     "rebalance": joined_and_left,
