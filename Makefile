@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types schemas dashboards secrets clean
+.PHONY: help venv demo test chaos lint types schemas dashboards secrets clean
 
 help: ## Say what can be made.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ demo: $(VENV)/.demo ## Watch a served model turn unfair, and the monitor undo it
 
 test: $(VENV)/.dev ## Run all tests, on real Kafka and MLflow.
 	@$(BIN)/python -m pytest
+
+chaos: $(VENV)/.dev ## Kill, freeze and cut off everything, for half an hour, and count what is lost.
+	@$(BIN)/python -m tests.chaos
 
 lint: $(VENV)/.dev ## Check style, format and the layering of the rooms.
 	@$(BIN)/ruff check

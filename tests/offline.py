@@ -41,7 +41,8 @@ def check_measures(
     )
     for field in ("status", "n", "n_reference", "drift", "prediction_drift", "fairness", "quality"):
         said, meant = (msgspec.to_builtins(getattr(r, field)) for r in (report, expected))
-        assert differences(said, meant, f"{report.id} {field}") == []
+        found = differences(said, meant, f"{report.id} {field}")
+        assert not found, found[:3]
 
 
 def differences(a: Any, b: Any, at: str) -> list[str]:
@@ -58,11 +59,13 @@ def differences(a: Any, b: Any, at: str) -> list[str]:
 
 def _check_groups(measure: FairnessMeasure, rows: pd.DataFrame, attribute: str) -> None:
     sizes = rows.groupby(attribute).size().to_dict()
-    assert {name: rate.n for name, rate in measure.groups.items()} == sizes
+    said = {name: rate.n for name, rate in measure.groups.items()}
+    assert said == sizes, f"{attribute}: {said} is not {sizes}"
     rates = rows.groupby(attribute)["prediction"].mean()
     for name, rate in measure.groups.items():
         assert rate.selection_rate is not None
-        assert math.isclose(rate.selection_rate, rates[name], abs_tol=1e-12)
+        close = math.isclose(rate.selection_rate, rates[name], abs_tol=1e-12)
+        assert close, f"{attribute} {name}: {rate.selection_rate} is not {rates[name]}"
     large = [rate for name, rate in rates.items() if measure.groups[str(name)].judged]
     if len(large) > 1:
         assert measure.value is not None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Message, Producer
 
 from monitor.events import ModelVersion, PredictionEvent, cloud_event_headers, encode, new_event_id
 from monitor.publish import PredictionPublisher
@@ -200,8 +200,14 @@ class Traffic(threading.Thread):
 
     def _log(self, key: bytes, value: bytes, headers: list, partition: int | None = None) -> None:
         place = partition_of(key, PARTITIONS) if partition is None else partition
-        self.logger.produce(self.topic, value, key=key, headers=headers, partition=place)
+        self.logger.produce(
+            self.topic, value, key=key, headers=headers, partition=place, on_delivery=self._logged
+        )
         self.logger.poll(0)
+
+    def _logged(self, error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            self.failure = AssertionError(f"Kafka did not take what the logger wrote: {error}")
 
     def _replay(self) -> None:
         """Publish what the publisher published again, bytes and headers: as after a timeout, from a spool."""

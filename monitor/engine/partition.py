@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from monitor.engine.deadletters import LETTER_BYTES, dead_letter, size_of
 from monitor.engine.intake import Intake, Run, identity
 from monitor.engine.notices import refused
 from monitor.engine.provisional import NO_COLUMNS, provisional_layout
@@ -19,7 +20,6 @@ from monitor.engine.snapshot import Snapshots
 from monitor.engine.version import Source, Version
 from monitor.errors import EventError
 from monitor.metrics.protocol import NO_OTHERS
-from monitor.reports import DeadLetter
 
 if TYPE_CHECKING:
     from monitor.baselines import Baseline
@@ -180,8 +180,7 @@ class PartitionEngine:
             if run.error is not None:
                 self._set_aside(run.records[0], run.error)
             elif run.forward is not None:
-                self.counts["forwarded"] += len(run.records)
-                self._outbox.forwards += [Forward(r, run.forward) for r in run.records]
+                self._send_on(run, run.forward)
             else:
                 self._count(run)
         self._note_repeated(self._intake.take_repeated())
@@ -321,18 +320,19 @@ class PartitionEngine:
     def _set_aside(self, record: Record, error: EventError) -> None:
         self.counts["dead_letters"] += 1
         self._outbox.dead_letters.append(
-            DeadLetter(
-                topic=self._place.topic,
-                partition=self._place.partition,
-                offset=record.offset,
-                field=error.field,
-                reason=error.reason,
-                at=record.timestamp / 1000,
-                key=record.key,
-                value=record.value,
-                headers=tuple(record.headers),
-            )
+            dead_letter(record, error, topic=self._place.topic, partition=self._place.partition)
         )
+
+    def _send_on(self, run: Run, partition: int) -> None:
+        for record in run.records:
+            if size_of(record) > LETTER_BYTES:
+                reason = (
+                    f"larger than {LETTER_BYTES} bytes, and of partition {partition}: not sent on"
+                )
+                self._set_aside(record, EventError("$", reason))
+            else:
+                self.counts["forwarded"] += 1
+                self._outbox.forwards.append(Forward(record, partition))
 
     def _pass_time(self, silence: float) -> None:
         for version in self._versions.values():

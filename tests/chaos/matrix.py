@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from tests.chaos import brokers, rollbacks, stores, workers
+from tests.chaos import brokers, inputs, rollbacks, stores, workers
 from tests.chaos.outcome import Fault
 
-MATRIX: dict[str, Fault] = {**workers.FAULTS, **brokers.FAULTS, **stores.FAULTS, **rollbacks.FAULTS}
+MATRIX: dict[str, Fault] = {
+    **workers.FAULTS,
+    **brokers.FAULTS,
+    **stores.FAULTS,
+    **inputs.FAULTS,
+    **rollbacks.FAULTS,
+}

@@ -8,6 +8,8 @@ import pytest
 
 from monitor.engine.records import Outbox
 from monitor.events import ModelVersion
+from monitor.reports import encode
+from monitor.stream.topics import LARGEST_RECORD
 from tests.unit.engine_world import SUBJECT, Message, engine, messages, people
 from tests.unit.test_engine_partition import drive, spread
 
@@ -104,3 +106,20 @@ def test_a_key_that_no_event_may_carry_names_no_version(name: str) -> None:
     machine = engine(learn=False)
     (record,) = messages(people(1), spread(1, 1))
     assert machine.versions([replace(record, key=f"{name}/1".encode(), value=b"{}")]) == set()
+
+
+def test_a_record_that_no_topic_would_take_is_cut_among_the_dead_letters_and_never_sent_on():
+    home, stray = engine(), engine(partition=0, partitions=2)
+    value = b"{" + b"a" * (50 << 20)
+    record = Message(0, 1_700_000_000_000, SUBJECT.key, value, (("h", b"x" * (2 << 20)),))
+    elsewhere = replace(record, key=b"odd" + SUBJECT.key)  # of partition 1
+    for one, of in ((home, record), (stray, elsewhere)):
+        one.fold([of])
+        outbox = one.take()
+        (letter,) = outbox.dead_letters
+        assert not outbox.forwards
+        assert (letter.offset, letter.headers) == (0, ())
+        assert value.startswith(letter.value)
+        assert len(encode(letter)) < LARGEST_RECORD
+        assert "the first 8388608 bytes of" in letter.reason
+        assert outbox.position == 1
