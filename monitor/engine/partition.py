@@ -132,11 +132,18 @@ class PartitionEngine:
     def restore(self, state: Mapping[bytes, bytes]) -> None:
         """Take up where an earlier owner's last transaction left off.
 
+        What an older release wrote in a format that is read no more is erased, with the next snapshot, and all that
+        the log still holds is counted again: the same reports and verdicts come, and whoever keeps or acts on them
+        knows them by their ids.
+
         Raises
         ------
         StateError
-            If another release wrote it, or it is not whole.
+            If a later release wrote it, or it is not whole.
         """
+        if self._snapshots.is_outdated(state):
+            self._outbox.state |= dict.fromkeys(state)
+            return
         progress, versions = self._snapshots.read(state, self._policy)
         self._versions = versions
         self._unasked = set(versions)

@@ -16,6 +16,7 @@ from monitor.engine.state import (
     Progress,
     SpanState,
     VersionState,
+    Written,
     pack,
     unpack,
 )
@@ -91,6 +92,18 @@ class Snapshots:
         self._records.pop(key, None)
         return {piece: None for name in names for piece in self._pieces.erase(name)}
 
+    @staticmethod
+    def is_outdated(state: Mapping[bytes, bytes]) -> bool:
+        """Whether an older release wrote this, in a format that is read no more.
+
+        Raises
+        ------
+        StateError
+            If even that cannot be known.
+        """
+        values = Pieces().read({key: state[key] for key in (PROGRESS_KEY,) if key in state})
+        return bool(values) and unpack(values[PROGRESS_KEY], Written).format < FORMAT
+
     def read(
         self, state: Mapping[bytes, bytes], policy: Policy
     ) -> tuple[Progress | None, dict[ModelVersion, Version]]:
@@ -105,7 +118,7 @@ class Snapshots:
         progress = unpack(values[PROGRESS_KEY], Progress) if PROGRESS_KEY in values else None
         if progress is not None and progress.format != FORMAT:
             msg = f"the stored state is in format {progress.format}, this release reads {FORMAT}"
-            raise StateError(msg, fix="Run the release that wrote it, or rebuild from the log.")
+            raise StateError(msg, fix="Run the release that wrote it, or a later one.")
         versions = {}
         for name, value in values.items():
             if name.startswith(b"version/"):

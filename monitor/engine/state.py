@@ -40,6 +40,12 @@ class Progress(Struct, frozen=True, kw_only=True):
     sequences: dict[str, tuple[int, float]]
 
 
+class Written(Struct, frozen=True, kw_only=True):
+    """The one thing that the progress record of every release says."""
+
+    format: int
+
+
 class SpanState(Struct, frozen=True, kw_only=True):
     """A window's bookkeeping.
 

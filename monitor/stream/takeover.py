@@ -76,6 +76,10 @@ async def take_over(
         for partition in partitions:
             engine = make_engine(partition=partition, partitions=count)
             engine.restore(states[partition])
+            if states[partition] and not engine.position:
+                log.warning(
+                    "counted again from the log: an older release's state", partition=partition
+                )
             start = _start(engine.position, *bounds[partition], partition, options.topics)
             holdings.append(Holding(partition, engine, producers[partition], start))
     except BaseException:
