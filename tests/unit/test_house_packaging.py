@@ -71,6 +71,7 @@ def test_make_says_what_it_can_make():
             "venv",
             "demo",
             "test",
+            "chaos",
             "lint",
             "types",
             "schemas",
