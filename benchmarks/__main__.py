@@ -10,9 +10,12 @@ from benchmarks.figures import show
 #: Each module has ``main(*, quick: bool) -> list[Figure]``; its docstring says what it measures.
 BENCHMARKS = {
     "archive": "benchmarks.archive",
+    "engine": "benchmarks.engine",
     "detection": "benchmarks.detection",
     "embeddings": "benchmarks.embeddings",
     "false_alarms": "benchmarks.false_alarms",
+    "judging": "benchmarks.judging",
+    "publishing": "benchmarks.publishing",
     "service": "benchmarks.service",
     "throughput": "benchmarks.throughput",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -58,6 +59,11 @@ def cpu_seconds(run: Callable[[], object], repeats: int) -> float:
         run()
         taken.append(time.process_time() - start)
     return statistics.median(taken)
+
+
+def say(sentence: str) -> None:
+    """Tell of progress, beside what is printed."""
+    print(sentence, file=sys.stderr, flush=True)
 
 
 def show(figures: Sequence[Figure], *, as_json: bool) -> None:

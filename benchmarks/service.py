@@ -1,8 +1,8 @@
 """How many events a second one worker takes from a real Kafka broker to the reports of closed windows.
 
-Windows of 50,000 events. The topic is filled first; then `monitor run --role stream` starts, and the time between its first and its last report
+Windows of 50,000 events in JSON, and of 500,000 in Arrow messages of 10,000. The topic is filled first; then `monitor run --role stream` starts, and the time between its first and its last report
 is taken: fetching, decoding, folding, judging with fairlearn, and the transactions are all in it. Beside it, in the
-same run on the same topic, a stock Faust agent that does nothing.
+same run on the same topic, a stock Faust agent that does nothing, and Quix Streams that decodes JSON and does nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ import pandas as pd
 import pyarrow as pa
 from confluent_kafka import Consumer, Producer
 
-from benchmarks.figures import Figure, figure
+from benchmarks import rivals
+from benchmarks.figures import Figure, figure, say
 from monitor.baselines import encode_baseline
 from monitor.bootstrap import load_policy, make_topics, open_registry
 from monitor.desk.baseline import make_baseline
@@ -37,7 +38,7 @@ from monitor.testing import until
 ROLES = Roles("prediction", "score", None, ("sex", "race"))
 SUBJECT = ModelVersion("credit", "1")
 WINDOW = 60.0
-PER_WINDOW = 50_000
+PER_WINDOW = {"json": 50_000, "arrow": 500_000}
 START = 1_767_225_600.0
 
 #: Events in one Arrow message.
@@ -50,19 +51,26 @@ defaults:
 
 
 def main(*, quick: bool) -> list[Figure]:
-    """Measure the JSON road, the Arrow road, and stock Faust."""
-    frame = _people(20_000)
+    """Measure the JSON road, the Arrow road, stock Faust, and Quix Streams."""
+    frame = people(20_000)
     windows = 4 if quick else 10
     with KafkaServer() as kafka:
+        say("service: JSON ...")
         json_rate, size = _measure(kafka, frame, "json", windows)
-        arrow_rate, _ = _measure(kafka, frame, "arrow", 5 * windows)
+        say(f"{json_rate:,.0f} events/s; stock Faust ...")
         stock = _stock_faust(kafka, "json-predictions", 20_000 if quick else 60_000)
+        say(f"{stock:,.0f} events/s; Quix Streams ...")
+        quix = _quix(kafka, "json-predictions", windows * PER_WINDOW["json"] // 2)
+        say(f"{quix:,.0f} events/s; Arrow ...")
+        arrow_rate, _ = _measure(kafka, frame, "arrow", max(4, windows * 3 // 4))
     return [
-        figure("event_json_bytes", size, "bytes"),
+        figure("service_event_bytes", size, "bytes"),
         figure("service_json", json_rate, "events/s", 150_000),
         figure("service_arrow", arrow_rate, "events/s", 1_000_000),
         figure("stock_faust_no_op", stock, "events/s"),
-        figure("service_json_over_stock_faust", json_rate / stock, "times", 10),
+        figure("quix_no_op", quix, "events/s"),
+        figure("service_over_faust", json_rate / stock, "times", 10),
+        figure("service_over_quix", json_rate / quix, "times", 2.5),
     ]
 
 
@@ -75,7 +83,7 @@ def _measure(
         make_topics(settings)
         _register(settings, frame)
         make = _arrow_messages if road == "arrow" else _json_messages
-        size = _fill(settings, make(frame, windows * PER_WINDOW), road)
+        size = _fill(settings, make(frame, windows * PER_WINDOW[road]), road)
         log = Path(directory) / "worker.log"
         command = [sys.executable, "-m", "monitor", "run", "--once", "--role", "stream"]
         with Process("the worker", command, log=log, env={**os.environ, **environment}):
@@ -187,9 +195,14 @@ def _stock_faust(kafka: KafkaServer, topic: str, wanted: int) -> float:
     return float(done.stdout.rpartition("rate ")[2])
 
 
-def _people(n: int) -> pd.DataFrame:
+def _quix(kafka: KafkaServer, topic: str, wanted: int) -> float:
+    return rivals.run("quixstreams", "quix_no_op.py", kafka.bootstrap, topic, str(wanted))
+
+
+def people(n: int, features: int = 20) -> pd.DataFrame:
+    """Return a table of so many features, the last a category, a score, answers and two protected attributes."""
     draw = np.random.default_rng(1)
-    columns = {f"f{i:02}": draw.normal(0, 1 + i, n) for i in range(19)}
+    columns = {f"f{i:02}": draw.normal(0, 1 + i, n) for i in range(features - 1)}
     score = draw.random(n).round(4)
     return pd.DataFrame(
         {
@@ -208,9 +221,8 @@ def _features(frame: pd.DataFrame) -> list[str]:
 
 
 def _instant(event: int) -> str:
-    return dt.datetime.fromtimestamp(START + event * WINDOW / PER_WINDOW, dt.UTC).isoformat(
-        timespec="milliseconds"
-    )
+    seconds = START + event * WINDOW / PER_WINDOW["json"]
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat(timespec="milliseconds")
 
 
 def _json_messages(frame: pd.DataFrame, n: int) -> Iterator[bytes]:
@@ -249,7 +261,7 @@ def _arrow_messages(frame: pd.DataFrame, n: int) -> Iterator[bytes]:
     columns |= {"event_id": ids, "prediction_id": ids}
     for name, value in (("model_name", SUBJECT.model), ("model_version", SUBJECT.version)):
         columns[name] = pa.array([value] * _ARROW_ROWS).dictionary_encode()
-    step = WINDOW / PER_WINDOW
+    step = WINDOW / PER_WINDOW["arrow"]
     for first in range(0, n, _ARROW_ROWS):
         micros = ((START + (first + np.arange(_ARROW_ROWS)) * step) * 1e6).astype("int64")
         table = pa.table(columns | {"event_time": pa.array(micros, pa.timestamp("us", "UTC"))})

@@ -458,6 +458,7 @@ def _stream_options(settings: Settings) -> StreamOptions:
         session_seconds=stream.session_seconds,
         idle_seconds=stream.idle_seconds,
         fetch_records=stream.fetch_records,
+        fetch_bytes=stream.fetch_bytes,
     )
 
 

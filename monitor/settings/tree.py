@@ -148,8 +148,10 @@ class Stream(Section):
     """Consumer group: workers of one name share the load."""
     partitions: PositiveInt = 4
     """Of the topic ``predictions`` where the worker has to make it."""
-    fetch_records: PositiveInt = 5_000
+    fetch_records: PositiveInt = 10_000
     """Most records handed on at a time."""
+    fetch_bytes: PositiveInt = 4 << 20
+    """Most bytes of a partition in one fetch; four such are in memory for each partition."""
     snapshot_seconds: PositiveFloat = 2.0
     """What was counted is written at most so much later."""
     leave_seconds: PositiveFloat = 5.0

@@ -15,6 +15,7 @@ from yarl import URL
 
 from monitor.engine.records import BaselineSource
 from monitor.health import Health
+from monitor.stream.fetched import install
 from monitor.stream.options import KafkaAccess, MakeEngine, StreamOptions
 from monitor.stream.owners import Owners
 from monitor.stream.transport import Transport
@@ -129,6 +130,7 @@ def build_app(
     health
         Told how each partition is.
     """
+    install()
     access = kafka.aiokafka()
     servers = access["bootstrap_servers"]
     servers = servers.split(",") if isinstance(servers, str) else servers
@@ -142,9 +144,9 @@ def build_app(
         broker_session_timeout=options.session_seconds,
         broker_heartbeat_interval=options.heartbeat_seconds,
         consumer_auto_offset_reset="earliest",
-        consumer_max_fetch_size=1 << 20,
+        consumer_max_fetch_size=options.fetch_bytes,
         store="memory://",
-        stream_buffer_maxsize=8,
+        stream_buffer_maxsize=4,
         stream_wait_empty=False,
         table_standby_replicas=0,
         topic_allow_declare=False,

@@ -45,6 +45,9 @@ class StreamOptions:
         How long taking over partitions may take before the process gives up; under Faust's own 90.
     fetch_records
         Most records that are handed on at a time.
+    fetch_bytes
+        Most bytes, as they lie on the broker, that one fetch brings of a partition. Up to four fetches of each
+        partition are in memory, and four more of all together.
     partitions
         Of the source topic, where the worker has to make it.
     """
@@ -58,7 +61,8 @@ class StreamOptions:
     transaction_seconds: float = 30.0
     idle_seconds: float = 30.0
     takeover_seconds: float = 60.0
-    fetch_records: int = 5_000
+    fetch_records: int = 10_000
+    fetch_bytes: int = 4 << 20
     partitions: int = 4
 
     def transactional_id(self, partition: int) -> str:

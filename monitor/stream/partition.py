@@ -24,7 +24,7 @@ from monitor.stream.transport import Batch
 log = structlog.get_logger(__name__)
 
 #: Batches that may wait here before the agent does.
-BACKLOG = 4
+BACKLOG = 2
 
 #: Most seconds of silence that two answers of the broker can prove: it answers an empty fetch after 1.5 s. An outage,
 #: or a frozen process, is no proof that nothing was published.
@@ -202,7 +202,9 @@ class OwnedPartition:
     async def _count(self, batch: Batch) -> None:
         if self._batches.qsize() <= BACKLOG:
             self._room.set()
-        records = [record for record in batch.records if record.offset >= self._engine.position]
+        records: Sequence[Record] = batch.records
+        if records and records[0].offset < self._engine.position:
+            records = [record for record in records if record.offset >= self._engine.position]
         if records:
             self._silent_since, self._silence, self._idling = None, 0.0, False
             if not await self._learn(records):

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.structs import ConsumerRecord
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 if TYPE_CHECKING:
+    from monitor.engine.records import Record
     from monitor.stream.app import StreamApp
 
 
@@ -39,7 +39,7 @@ class Batch:
     """
 
     partition: int
-    records: list[ConsumerRecord]
+    records: list[Record]
     start: int
     end: int
     at_end: bool
@@ -90,7 +90,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return dict(self._batches(consumer, fetched))
 
     def _batches(
-        self, consumer: AIOKafkaConsumer, fetched: Mapping[TopicPartition, list[ConsumerRecord]]
+        self, consumer: AIOKafkaConsumer, fetched: Mapping[TopicPartition, list[Record]]
     ) -> Iterable[tuple[TopicPartition, Batch]]:
         subscription = consumer._subscription.subscription
         assignment = subscription.assignment if subscription else None

@@ -9,17 +9,22 @@ from importlib.metadata import version
 import aiokafka
 import faust
 import pytest
-from aiokafka import codec
-from aiokafka.consumer.fetcher import Fetcher, FetchResult
+from aiokafka import codec, conn
+from aiokafka.consumer import fetcher
+from aiokafka.consumer.fetcher import READ_COMMITTED, Fetcher, FetchResult
 from aiokafka.consumer.subscription_state import Assignment, SubscriptionState, TopicPartitionState
 from aiokafka.producer.producer import TransactionContext
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
 from faust.agents.agent import Agent
 from faust.app.base import App
 from faust.tables.recovery import Recovery
 from faust.transport import consumer as faust_consumer
 from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
 
 from monitor.stream.app import credentials
+from monitor.stream.fetched import PartitionRecords
 
 
 def parameters(function) -> list[str]:
@@ -167,3 +172,47 @@ def test_faust_reaches_the_broker_as_the_other_clients_do(access):
 def test_every_compression_that_a_publisher_may_use_can_be_read():
     for name in ("has_gzip", "has_snappy", "has_lz4", "has_zstd"):
         assert getattr(codec, name)(), name
+
+
+def test_a_fetch_is_put_together_as_aiokafka_does():
+    """`monitor.stream.fetched` repeats these lines for whole batches; were they to change, so must it."""
+    body = source(fetcher.PartitionRecords._unpack_records)
+    for line in (
+        "next_batch = records.next_batch()",
+        "self._check_crcs and not next_batch.validate_crc()",
+        "self._consume_aborted_up_to(next_batch.base_offset)",
+        "self._aborted_producers.discard(next_batch.producer_id)",
+        "next_batch.producer_id in self._aborted_producers",
+        "self.next_fetch_offset = next_batch.next_offset",
+    ):
+        assert line in body
+    assert "PartitionRecords(" in source(Fetcher._proc_fetch_request)
+    assert "type(res_or_error) is FetchResult" in source(Fetcher.fetched_records)
+    assert "limit=READER_LIMIT" in source(conn.AIOKafkaConnection.connect)
+
+
+@pytest.mark.parametrize("most", [1, 7, 10, None])
+def test_records_are_the_same_however_many_are_taken_at_a_time(most):
+    batches = b"".join(_batch(first, count=5) for first in (0, 5, 10))
+    records = PartitionRecords(
+        TP("predictions", 0), MemoryRecords(batches), [], 2, None, None, True, READ_COMMITTED
+    )
+    taken = []
+    while not records.ended:
+        part = records.take(most)
+        assert most is None or len(part) <= most
+        taken += part
+        assert records.next_fetch_offset == 2 + len(taken)
+    assert [(r.offset, r.key, r.value, r.headers) for r in taken] == [
+        (offset, b"k", b"%d" % offset, [("h", b"1")]) for offset in range(2, 15)
+    ]
+
+
+def _batch(first: int, *, count: int) -> bytes:
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 20)
+    for number in range(count):
+        builder.append(number, 1_700_000_000_000, b"k", b"%d" % (first + number), [("h", b"1")])
+    built = builder.build()
+    # The broker writes the offset at which a batch begins; nothing is summed over it.
+    built[:8] = first.to_bytes(8, "big")
+    return bytes(built)

@@ -1,0 +1,51 @@
+"""Other people's software, each in a virtual environment of its own under ``build/venvs``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+from benchmarks.figures import say
+
+_HERE = Path(__file__).parent
+_VENVS = _HERE.parent / "build" / "venvs"
+
+#: What each environment is given: fixed, so that the figures stay comparable.
+REQUIREMENTS = {
+    "quixstreams": ("quixstreams>=3.20,<4",),
+    "evidently": ("evidently>=0.7,<0.8", "pyarrow"),
+    "nannyml": ("nannyml>=0.13,<0.14", "pyarrow"),
+    "whylogs": ("whylogs>=1.6,<1.7", "pyarrow"),
+}
+
+
+def run(name: str, script: str, *arguments: str, seconds: float = 300) -> float:
+    """Run one of the scripts here in the environment of that name; return the rate that it prints.
+
+    Raises
+    ------
+    subprocess.CalledProcessError, subprocess.TimeoutExpired
+        If it fails, or the environment cannot be made.
+    """
+    command = [str(_environment(name)), "-W", "ignore", str(_HERE / script), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
+    if done.returncode or "rate " not in done.stdout:
+        say(done.stderr[-2000:])
+        raise subprocess.CalledProcessError(done.returncode, command)
+    return float(done.stdout.rpartition("rate ")[2])
+
+
+def _environment(name: str) -> Path:
+    """Return the environment's interpreter; make it first if need be."""
+    folder = _VENVS / name
+    python = folder / "bin" / "python"
+    made = folder / "made"
+    if not made.exists():
+        say(f"installing {name} into {folder.relative_to(_HERE.parent)} ...")
+        venv.create(folder, with_pip=True, clear=True)
+        install = [str(python), "-m", "pip", "install", "--quiet", *REQUIREMENTS[name]]
+        subprocess.run(install, check=True, timeout=900, stdout=sys.stderr)
+        made.touch()
+    return python
