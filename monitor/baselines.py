@@ -72,6 +72,10 @@ class _Wire(Struct, frozen=True, kw_only=True):
     profile: ProfileWire
 
 
+#: Made here, and not at its first use: see decision 040.
+_decode = msgspec.json.Decoder(_Wire).decode
+
+
 def encode_baseline(baseline: Baseline) -> bytes:
     """Return the artifact: JSON whose count arrays are base64 of little-endian integers."""
     return msgspec.json.format(
@@ -112,7 +116,7 @@ def decode_baseline(data: bytes, *, sha256: str, where: str = "baseline") -> Bas
             msg, where=where, fix="Find out who changed it; then make the baseline anew."
         )
     try:
-        wire = msgspec.json.decode(data, type=_Wire)
+        wire = _decode(data)
         profile = from_wire(wire.profile, wire.layout)
     except (msgspec.MsgspecError, StateError) as error:
         msg = f"this release cannot read the baseline: {error}"

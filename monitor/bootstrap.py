@@ -146,6 +146,8 @@ def run_stream(settings: Settings, health: Health) -> int:
     from monitor.stream import run_worker
 
     policy = load_policy(settings)
+    # Loads what engines need, pandas and plug-ins, before there are threads and heartbeats.
+    make_engine(settings, policy, 0, 1)
     return run_worker(
         settings.kafka,
         _stream_options(settings),

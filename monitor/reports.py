@@ -470,6 +470,11 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
+# Each type is made ready here, in the thread that imports, and not in whichever uses it first: see decision 040.
+for _type in (Report, Verdict, Decision, DeadLetter):
+    msgspec.json.Decoder(_type)
+
+
 def encode(value: Struct) -> bytes:
     """Return the value as JSON; NaN and infinities never occur in it: a measure without a number is null."""
     return msgspec.json.encode(value)

@@ -91,6 +91,10 @@ class ProfileWire(Struct, frozen=True):
     notes: NotesWire
 
 
+#: Made here, and not at its first use: see decision 040.
+_decode = msgspec.msgpack.Decoder(ProfileWire).decode
+
+
 def to_wire(profile: Profile) -> ProfileWire:
     """Return what has to be written to read the profile back."""
     return ProfileWire(
@@ -173,7 +177,7 @@ def decode_profile(data: bytes, layout: Layout) -> Profile:
         If it cannot be read by this release.
     """
     try:
-        wire = msgspec.msgpack.decode(data, type=ProfileWire)
+        wire = _decode(data)
     except msgspec.MsgspecError as error:
         msg = f"a profile cannot be read: {error}"
         raise StateError(msg) from error
