@@ -15,9 +15,9 @@ _VENVS = _HERE.parent / "build" / "venvs"
 #: What each environment is given: fixed, so that the figures stay comparable.
 REQUIREMENTS = {
     "quixstreams": ("quixstreams>=3.20,<4",),
-    "evidently": ("evidently>=0.7,<0.8", "pyarrow"),
-    "nannyml": ("nannyml>=0.13,<0.14", "pyarrow"),
-    "whylogs": ("whylogs>=1.6,<1.7", "pyarrow"),
+    "evidently": ("evidently>=0.7,<0.8", "pandas>=2.2,<3", "pyarrow"),
+    "nannyml": ("nannyml>=0.13,<0.14", "pandas>=2.2,<3", "pyarrow", "statsmodels"),
+    "whylogs": ("whylogs>=1.6,<1.7", "numpy<2", "pandas>=2.2,<3", "pyarrow"),
 }
 
 
