@@ -207,7 +207,7 @@ def test_data_without_rows_features_or_answers_is_named():
 
 
 def test_values_that_are_no_labels_are_named():
-    frame = pd.DataFrame({"x": [[1], [2]], "answer": [0, 1]})
+    frame = pd.DataFrame({"x": [["a"], ["b"]], "answer": [0, 1]})
     with pytest.raises(InputError, match="values of type list") as caught:
         infer_layout(frame, prediction="answer")
     assert caught.value.where == "x"
