@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import IllegalOperation, KafkaError
 
 from monitor.engine.intake import FORWARDED_HEADER
 from monitor.engine.records import Outbox
@@ -74,6 +75,17 @@ async def write(
     aiokafka.errors.KafkaError
         If it was not written, or that cannot be known. Then the engine must not be folded into again: take over anew.
     """
+    try:
+        await _write(producer, outbox, options, partition)
+    except (IllegalOperation, AssertionError) as error:
+        # The producer's own task found it fenced between two of our calls: its state says no more than that, and
+        # neither of these is one of aiokafka's Kafka errors.
+        raise KafkaError(f"the transaction was ended by its producer: {error}") from error
+
+
+async def _write(
+    producer: AIOKafkaProducer, outbox: Outbox, options: StreamOptions, partition: int
+) -> None:
     names = options.topics
     async with producer.transaction():
         sent = [

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.errors import ProducerFenced
+from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
 
 from monitor.engine.records import Outbox, Vitals
 from monitor.errors import BaselineAltered, RegistryError, RegistryUnavailable
@@ -84,6 +84,7 @@ class Producer:
 class Worker:
     sought: list[int] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
     flow: list[str] = field(default_factory=list)
 
     async def seek(self, partition, offset):
@@ -99,7 +100,7 @@ class Worker:
         self.errors.append(error)
 
     def failed(self, error):
-        self.errors.append(error)
+        self.failures.append(error)
 
 
 class Registry:
@@ -158,12 +159,13 @@ def test_records_that_were_counted_are_not_counted_again():
     asyncio.run(story())
 
 
-def test_after_a_failed_transaction_the_partition_is_lost_and_its_engine_rests():
+@pytest.mark.parametrize("error", [ProducerFenced(), IllegalOperation("not in transaction")])
+def test_after_a_failed_transaction_the_partition_is_lost_and_its_engine_rests(error):
     async def story():
-        case = Case(error=ProducerFenced())
+        case = Case(error=error)
         await case.give(100, 110)
-        await case.until(lambda: case.worker.errors)
-        assert isinstance(case.worker.errors[0], ProducerFenced)
+        await case.until(lambda: case.worker.errors or case.worker.failures)
+        assert isinstance(case.worker.errors[0], KafkaError)
         await case.give(110, 120)
         await case.owned.release()
         assert case.engine.counted == list(range(100, 110))
