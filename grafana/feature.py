@@ -9,7 +9,7 @@ from grafana_foundation_sdk.builders import dashboard as board
 from grafana import flux
 from grafana.flux import OF_FEATURE, OF_MODEL, OF_VERSION
 from grafana.frame import FEATURE, new_dashboard, rollback_marks, variable
-from grafana.panels import Column, line_panel, number_panel, table_panel
+from grafana.panels import Column, level_lines, line_panel, number_panel, table_panel
 from monitor.policy.model import ModelPolicy
 
 _OF_RULE = f"{OF_VERSION} and r.rule =~ /\\[${{feature:regex}}\\]$/"
@@ -27,7 +27,7 @@ def feature(policy: ModelPolicy) -> board.Dashboard:
     )
     for panel in _now(policy):
         made.with_panel(panel.span(8).height(4))
-    for panel in (_drift(policy), _distances(), _missing(), _unknown()):
+    for panel in (_drift(), _distances(), _missing(), _unknown()):
         made.with_panel(panel.span(12).height(9))
     return made.with_panel(_findings().span(12).height(9)).with_panel(
         _breaches().span(12).height(9)
@@ -58,14 +58,15 @@ def _now(policy: ModelPolicy) -> list[Any]:
     ]
 
 
-def _drift(policy: ModelPolicy) -> Any:
-    return line_panel(
+def _drift() -> Any:
+    fields = ("psi", "psi_plain", "smallest_effect", "warn", "block")
+    panel = line_panel(
         "PSI",
-        flux.fields_as_lines("drift", "psi", "psi_plain", "smallest_effect", where=OF_FEATURE),
+        flux.fields_as_lines("drift", *fields, where=OF_FEATURE),
         about="psi is above noise; psi_plain is what other tools compute. A window of this size would "
-        "not have shown an effect below smallest_effect.",
-        levels=policy.drift.psi,
+        "not have shown an effect below smallest_effect. warn and block are the levels that each window was judged by.",
     )
+    return level_lines(panel)
 
 
 def _distances() -> Any:

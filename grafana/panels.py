@@ -121,6 +121,18 @@ def fill_between(panel: timeseries.Panel, lower: str, upper: str) -> timeseries.
     )
 
 
+def level_lines(panel: timeseries.Panel) -> timeseries.Panel:
+    """Return the panel with its lines ``warn`` and ``block`` drawn as levels: those that a window was judged by."""
+    for name, severity in (("warn", Severity.WARN), ("block", Severity.BLOCK)):
+        look = [
+            _property("custom.lineStyle", {"fill": "dash", "dash": [10, 10]}),
+            _property("custom.showPoints", "never"),
+            _property("color", {"mode": "fixed", "fixedColor": COLOURS[severity]}),
+        ]
+        panel.override_by_name(name, look)
+    return panel
+
+
 def heat_panel(
     title: str, query: str, *, about: str, name: str, levels: Levels
 ) -> statushistory.Panel:

@@ -23,6 +23,7 @@ from grafana.panels import (
     bar_panel,
     fill_between,
     heat_panel,
+    level_lines,
     line_panel,
     number_panel,
     severity_number,
@@ -53,7 +54,7 @@ def version(policy: ModelPolicy) -> board.Dashboard:
     for panel in _now(policy):
         made.with_panel(panel.span(6).height(4))
     made.with_row(board.Row("Who is treated how: $attributes"))
-    for panel in (_gap(policy), _rates()):
+    for panel in (_gap(), _rates()):
         made.with_panel(panel.span(12).height(9))
     made.with_panel(_fairness().span(24).height(8))
     made.with_row(board.Row("What changed"))
@@ -98,18 +99,17 @@ def _now(policy: ModelPolicy) -> list[Any]:
 # ---------------------------------------------------------------------------------------- fairness
 
 
-def _gap(policy: ModelPolicy) -> Any:
-    fields = ("value", "lower", "upper", "baseline", "excess")
+def _gap() -> Any:
+    fields = ("value", "lower", "upper", "baseline", "excess", "warn", "block")
     query = flux.fields_as_lines("fairness", *fields, where=f"{_OF_ATTRIBUTES} and {flux.PARITY}")
     panel = line_panel(
         "Gap in selection rates, with its interval",
         query,
         about="Largest difference between two groups; the band is its simultaneous interval. "
-        "Rollback judges the excess over the baseline's gap.",
+        "Rollback judges the excess over the baseline's gap. warn and block are the levels that each window was judged by.",
         unit="percentunit",
-        levels=policy.fairness.demographic_parity_difference,
     )
-    return fill_between(panel, "lower", "upper")
+    return level_lines(fill_between(panel, "lower", "upper"))
 
 
 def _rates() -> Any:

@@ -73,7 +73,9 @@ def grade_features(
                         sentence=f"feature {column.feature}: {name.upper()} {value:.3f}",
                     )
                 )
-        measures.append(replace(column, severity=worst(severities)))
+        measures.append(
+            replace(column, severity=worst(severities), warn=rules.psi.warn, block=rules.psi.block)
+        )
     return Graded(tuple(measures), tuple(breaches))
 
 
@@ -91,7 +93,7 @@ def grade_prediction(
         severe = column.psi is not None and column.psi >= rules.prediction_severe
         if severe and is_block(severity):
             severity = Severity.SEVERE
-        measures.append(replace(column, severity=severity))
+        measures.append(replace(column, severity=severity, warn=levels.warn, block=levels.block))
     broken = [column for column in measures if is_block(column.severity)]
     if not broken:
         return Graded(tuple(measures))
@@ -125,10 +127,13 @@ def grade_fairness(
         if _base(measure) == IMPACT:
             severity, breach = _impact(measure, rules)
             proven = True
+            judged_by = {"block": impact_level(measure, rules)}
         else:
-            severity, breach = _gap(measure, gap_levels(measure, rules))
+            levels = gap_levels(measure, rules)
+            severity, breach = _gap(measure, levels)
             proven = is_block(severity)
-        measures.append(replace(measure, severity=severity))
+            judged_by = {"warn": levels.warn, "block": levels.block}
+        measures.append(replace(measure, severity=severity, **judged_by))
         if breach is not None:
             (breaches if proven else suspected).append(breach)
     return Graded(tuple(measures), tuple(breaches), tuple(suspected))

@@ -36,6 +36,8 @@ class ColumnDrift(Struct, frozen=True, kw_only=True):
     smallest_effect
         The smallest PSI above noise (of vectors, mean discrepancy) that a window of this size would have shown as
         significant.
+    warn, block
+        The policy's levels that `psi` (of vectors, `mmd`) was judged by.
     others
         Measures of third parties, by name; nothing alarms by them.
     """
@@ -59,6 +61,8 @@ class ColumnDrift(Struct, frozen=True, kw_only=True):
     out_of_range: float | None = None
     significant: bool = False
     smallest_effect: float | None = None
+    warn: float | None = None
+    block: float | None = None
     others: dict[str, float] = {}
     severity: Severity = Severity.PASS
 
@@ -112,6 +116,8 @@ class FairnessMeasure(Struct, frozen=True, kw_only=True):
         The two groups that the value compares.
     groups
         Each group's numbers, by name; names of an intersection join values with `` & ``.
+    warn, block
+        The policy's levels that it was judged by; of a ratio the one that it must not be below.
     """
 
     attributes: tuple[str, ...]
@@ -125,6 +131,8 @@ class FairnessMeasure(Struct, frozen=True, kw_only=True):
     highest: str | None = None
     lowest: str | None = None
     groups: dict[str, GroupRate] = {}
+    warn: float | None = None
+    block: float | None = None
     severity: Severity = Severity.PASS
 
 

@@ -26,7 +26,7 @@ LASTING = {"python -m monitor.servers", "monitor run"}
 
 def blocks() -> list[tuple[str, str, str]]:
     """Each block: its language, the file that the line before it names, its text."""
-    found = re.findall(r"^(.*)\n\n```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^([^\n]*)\n\n```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     named = [(re.findall(r"`(\w+\.\w+)`", before), kind, text) for before, kind, text in found]
     return [(kind, files[-1] if files else "", text) for files, kind, text in named]
 

@@ -198,7 +198,7 @@ def test_a_surge_is_graded_by_how_much_the_share_grew():
 
 
 def test_a_check_without_a_level_keeps_its_severity():
-    odd = Finding(check="duplicates", feature="a", share=1.0, baseline_share=0.1)
+    odd = Finding(check="foreign", feature="a", share=1.0, baseline_share=0.1)
     assert grade_quality([odd], QUALITY).measures[0].severity is Severity.WARN
 
 
