@@ -59,11 +59,11 @@ def _now(policy: ModelPolicy) -> list[Any]:
 
 
 def _drift() -> Any:
-    fields = ("psi", "psi_plain", "smallest_effect", "warn", "block")
+    fields = ("psi", "psi_plain", "mmd", "smallest_effect", "warn", "block")
     panel = line_panel(
         "PSI",
         flux.fields_as_lines("drift", *fields, where=OF_FEATURE),
-        about="psi is above noise; psi_plain is what other tools compute. A window of this size would "
+        about="psi is above noise; psi_plain is what other tools compute; a vector has mmd. A window of this size would "
         "not have shown an effect below smallest_effect. warn and block are the levels that each window was judged by.",
     )
     return level_lines(panel)

@@ -73,8 +73,9 @@ def grade_features(
                         sentence=f"feature {column.feature}: {name.upper()} {value:.3f}",
                     )
                 )
+        shown = rules.psi if column.mmd is None else rules.mmd
         measures.append(
-            replace(column, severity=worst(severities), warn=rules.psi.warn, block=rules.psi.block)
+            replace(column, severity=worst(severities), warn=shown.warn, block=shown.block)
         )
     return Graded(tuple(measures), tuple(breaches))
 

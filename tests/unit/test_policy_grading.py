@@ -59,6 +59,17 @@ def test_a_feature_past_its_block_level_and_significant_breaches():
     assert graded.measures[0].severity is Severity.BLOCK
 
 
+def test_each_measure_says_by_which_levels_it_was_judged():
+    vector = replace(INCOME, feature="words", kind="embedding", psi=None, ks=None, mmd=0.01)
+    features = grade_features([INCOME, vector], DRIFT, blocking=()).measures
+    (answer,) = grade_prediction([ANSWER], DRIFT, blocking=()).measures
+    gap, ratio = grade_fairness([GAP, RATIO], FAIRNESS).measures
+    levels = [DRIFT.psi, DRIFT.mmd, DRIFT.prediction_psi, FAIRNESS.demographic_parity_difference]
+    said = [(measure.warn, measure.block) for measure in (*features, answer, gap)]
+    assert said == [(level.warn, level.block) for level in levels]
+    assert (ratio.warn, ratio.block) == (None, FAIRNESS.disparate_impact)
+
+
 def test_an_effect_without_significance_passes():
     graded = grade_features([replace(INCOME, significant=False)], DRIFT, blocking=())
     assert graded.measures[0].severity is Severity.PASS
