@@ -10,7 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake import (
+    CommitProperties,
+    DeltaTable,
+    Schema,
+    Transaction,
+    WriterProperties,
+    write_deltalake,
+)
 from deltalake.exceptions import (
     CommitFailedError,
     DeltaError,
@@ -86,7 +93,7 @@ class PredictionTable:
         self._delta: DeltaTable | None = None
 
     def create(self) -> None:
-        """Make the table where there is none; one that is there keeps what it has.
+        """Make the table where there is none; one that is there keeps what it has, and gets the columns it lacks.
 
         Raises
         ------
@@ -103,6 +110,8 @@ class PredictionTable:
                 storage_options=self._storage,
             )
         self._check_schema()
+        with self._plainly():
+            self._grow()
 
     def exists(self) -> bool:
         """Whether there is a table."""
@@ -306,6 +315,22 @@ class PredictionTable:
                     where=self.uri,
                     fix="Name another directory (log.path).",
                 )
+
+    def _grow(self) -> None:
+        """Add the columns that a later release has brought; of several writers, one does."""
+        delta = self._fresh()
+        there = set(pa.schema(delta.schema().to_arrow()).names)
+        fresh = [field for field in self._layout.schema if field.name not in there]
+        if not fresh:
+            return
+        fields = Schema.from_arrow(pa.schema(fresh)).fields
+        try:
+            delta.alter.add_columns(fields)
+        except CommitFailedError:
+            self._delta = None
+            again = pa.schema(self._fresh().schema().to_arrow()).names
+            if not {field.name for field in fresh} <= set(again):
+                raise
 
     @contextmanager
     def _plainly(self) -> Iterator[None]:
