@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.chaos import brokers, inputs, rollbacks, stores, workers
+from tests.chaos import archives, brokers, inputs, rollbacks, stores, workers
 from tests.chaos.outcome import Fault
 
 MATRIX: dict[str, Fault] = {
@@ -11,4 +11,5 @@ MATRIX: dict[str, Fault] = {
     **stores.FAULTS,
     **inputs.FAULTS,
     **rollbacks.FAULTS,
+    **archives.FAULTS,
 }

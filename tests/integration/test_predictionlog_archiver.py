@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import datetime as dt
 import os
+import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,72 +25,17 @@ from monitor.predictionlog.query import Query
 from monitor.predictionlog.rows import Rows
 from monitor.predictionlog.table import PredictionTable
 from monitor.settings import load_settings
+from monitor.testing import until
 from tests.archive import event, master_key
+from tests.archiving import NOW, PARTITIONS, PATIENCE, Archivers, kill_at_random, produce
 
 pytestmark = pytest.mark.kafka
 
-PARTITIONS = 2
 EVENTS = 30_000
-NOW = dt.datetime.now(dt.UTC)
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 180) -> None:
-    pause, deadline = threading.Event(), time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        pause.wait(0.05)
-
-
-def produce(bootstrap: str, topic: str, indices: range, **said) -> None:
-    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 20})
-    for index in indices:
-        one = event(index, event_time=NOW, **said)
-        headers = cloud_event_headers(one.event_id, one.event_time, "/test")
-        producer.produce(
-            topic, encode(one), one.version.key, partition=index % PARTITIONS, headers=headers
-        )
-        producer.poll(0)
-    assert producer.flush(120) == 0
-
-
-class Processes:
-    """`monitor archive`, as many as are asked for, on one log."""
-
-    def __init__(self, bootstrap: str, topic: str, directory: Path) -> None:
-        self.directory = directory
-        self.environment = {
-            **os.environ,
-            "MONITOR_KAFKA__BOOTSTRAP": bootstrap,
-            "MONITOR_TOPICS__PREDICTIONS": topic,
-            "MONITOR_STREAM__APP": topic,
-            "MONITOR_STREAM__SESSION_SECONDS": "6",
-            "MONITOR_LOG__PATH": str(directory / "log"),
-            "MONITOR_LOG__MASTER_KEY": base64.b64encode(os.urandom(32)).decode(),
-            "MONITOR_LOG__BATCH_SECONDS": "0.3",
-            "MONITOR_LOG__BATCH_ROWS": "2000",
-        }
-        self.running: list[subprocess.Popen[bytes]] = []
-
-    def start(self) -> subprocess.Popen[bytes]:
-        with (self.directory / "archiver.log").open("ab") as out:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "monitor", "archive", "--once"],
-                env=self.environment,
-                cwd=self.directory,
-                stderr=out,
-            )
-        self.running.append(process)
-        return process
-
-    def end(self) -> None:
-        for process in self.running:
-            if process.poll() is None:
-                process.kill()
-                process.wait(60)
-
-    @property
-    def said(self) -> str:
-        return (self.directory / "archiver.log").read_text()
+def wait_for(condition: Callable[[], bool]) -> None:
+    until(condition, deadline=PATIENCE)
 
 
 @pytest.fixture
@@ -108,7 +50,7 @@ def rows_in(table: PredictionTable) -> int:
 
 def test_killed_and_frozen_under_load_the_log_holds_each_event_once(place, tmp_path):
     bootstrap, topic = place
-    processes = Processes(bootstrap, topic, tmp_path)
+    processes = Archivers(bootstrap, topic, tmp_path)
     table = PredictionTable(str(tmp_path / "log"))
     # The second half comes after the kill: whatever the first process got done, something is left for the next.
     halves = range(EVENTS // 2), range(EVENTS // 2, EVENTS)
@@ -151,6 +93,12 @@ def test_killed_and_frozen_under_load_the_log_holds_each_event_once(place, tmp_p
         f"{topic}-0": (EVENTS + 1000) // 2 - 1,
         f"{topic}-1": (EVENTS + 1000) // 2 - 1,
     }
+
+
+def test_archivers_killed_at_random_under_load_hold_each_event_once(place, tmp_path):
+    found = kill_at_random(*place, tmp_path, random.Random(20_261_121), kills=3)
+    assert (found.lost, found.doubled, found.kills) == (0, 0, 3)
+    assert found.produced > 1000
 
 
 @contextmanager
