@@ -124,7 +124,7 @@ def test_a_message_that_is_no_event_is_refused_with_the_reason(keys, change, rea
 
 
 @pytest.mark.parametrize(
-    "features", ['{"a": [1]}', '{"a": {"b": 1}}', "[1]", '"text"', '{"a": 1', '{"a": "\\ud800"}']
+    "features", ['{"a": ["b"]}', '{"a": {"b": 1}}', "[1]", '"text"', '{"a": 1', '{"a": "\\ud800"}']
 )
 def test_features_that_the_contract_forbids_are_refused_on_the_fast_road_too(keys, features):
     rows = Rows(keys)
@@ -142,6 +142,13 @@ def test_brackets_within_a_text_are_no_nesting(keys):
     said = message(event(0, features={"note": "{[x]}", "age": 3}))
     found = rows_of(rows, said, said)
     assert [json.loads(row["features"]) for row in found] == [{"note": "{[x]}", "age": 3}] * 2
+
+
+def test_a_vector_is_kept_whole(keys):
+    rows = Rows(keys)
+    said = message(event(0, features={"face": [0.5, -1.0]}))
+    found = rows_of(rows, said, said)
+    assert [json.loads(row["features"]) for row in found] == [{"face": [0.5, -1.0]}] * 2
 
 
 def test_a_model_whose_name_no_directory_can_bear_is_refused(keys):
