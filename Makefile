@@ -15,8 +15,8 @@ venv: $(VENV)/.dev ## Install everything into .venv, the development tools too.
 demo: $(VENV)/.demo ## Watch a served model turn unfair, and the monitor undo it.
 	@$(BIN)/monitor demo
 
-test: $(VENV)/.dev ## Run all tests, on real Kafka and MLflow.
-	@$(BIN)/python -m pytest
+test: $(VENV)/.dev ## Run all tests, on real Kafka and MLflow, in two processes.
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 chaos: $(VENV)/.dev ## Kill, freeze and cut off everything, for half an hour, and count what is lost.
 	@$(BIN)/python -m tests.chaos

@@ -167,7 +167,7 @@ def test_credentials_that_the_broker_does_not_take_are_told_from_a_broker_that_i
     ended = monitor("doctor", "--json")
     kafka = checks_of(ended)["kafka"]
     assert (ended.code, kafka["result"]) == (1, "fail")
-    assert "the security settings" in kafka["fix"]
+    assert "kafka.sasl_password" in kafka["fix"]
     worker = deployment.command("run", "--once")
     assert worker.returncode == 70
     assert "Traceback" not in worker.stderr

@@ -26,9 +26,14 @@ LASTING = {"python -m monitor.servers", "monitor run"}
 
 def blocks() -> list[tuple[str, str, str]]:
     """Each block: its language, the file that the line before it names, its text."""
-    found = re.findall(r"^([^\n]*)\n\n```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    named = [(re.findall(r"`(\w+\.\w+)`", before), kind, text) for before, kind, text in found]
-    return [(kind, files[-1] if files else "", text) for files, kind, text in named]
+    found = re.finditer(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    return [(b[1], file_named_before(b.start()), b[2]) for b in found]
+
+
+def file_named_before(place: int) -> str:
+    """The last `name.ext` in the paragraph above; nothing where there is none."""
+    above = PAGE[:place].rstrip().splitlines()[-1]
+    return next(reversed(re.findall(r"`(\w+\.\w+)`", above)), "")
 
 
 @pytest.fixture
