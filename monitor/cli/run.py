@@ -19,6 +19,10 @@ from monitor.errors import KafkaError, RegistryUnavailable, StoreError
 from monitor.settings import Settings
 from monitor.supervise import FAILED, follow_parent, supervise
 
+#: A worker has a core. Work as small as a window's costs BLAS more to hand to its threads than to do; each library
+#: reads its variable when it is loaded.
+_ONE_CORE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
 
 @click.command()
 @click.option(
@@ -73,6 +77,8 @@ def _pager(settings: Settings) -> Callable[[bool], None]:
 
 def _work(settings: Settings, role: str) -> int:
     """Work; what may be cured by waiting ends with a status that has the parent try again."""
+    for library, threads in _ONE_CORE.items():
+        os.environ.setdefault(library, threads)
     from monitor.work import work  # Faust, MLflow and pandas: the parent lives without them
 
     try:

@@ -133,7 +133,8 @@ class NumericSketch:
         # Bin by bin: differences of a running sum would lose small values behind one huge one.
         filled = np.flatnonzero(counts)
         self.sums[filled] += np.add.reduceat(finite, inner[filled] - first)
-        self.sum_of_squares += float(finite @ finite)
+        # Not `finite @ finite`: BLAS would start threads for it, which cost more than they do.
+        self.sum_of_squares += float(np.einsum("i,i", finite, finite))
         self.minimum = min(self.minimum, float(finite[0]))
         self.maximum = max(self.maximum, float(finite[-1]))
 

@@ -46,6 +46,9 @@ _HIGHEST = np.array([[9999, 12, 31, 23, 59, 59, 23, 59, *_ANY]]).T
 #: Every month has this many days.
 _SAFE_DAY = 28
 
+#: Texts whose digits are summed at once: few enough that BLAS starts no threads for them.
+_AT_ONCE = 1000
+
 #: Fewer texts of one length than this are read one by one.
 _FEW = 8
 
@@ -185,7 +188,13 @@ def _read_texts(texts: Sequence[str], into: Floats, where: Positions | None = No
     rows = np.ascontiguousarray(np.frombuffer(joined, np.uint8).reshape(len(texts), -1).T)
     # A byte below "0" wraps round to a large one.
     digits = rows[form.digits] - ord("0")
-    sums = form.weights @ digits.astype(np.float64)
+    sums = np.concatenate(
+        [
+            form.weights @ digits[:, first : first + _AT_ONCE].astype(np.float64)
+            for first in range(0, len(texts), _AT_ONCE)
+        ],
+        axis=1,
+    )
     right = (digits <= 9, rows[form.marks] == form.characters, sums >= _LOWEST, sums <= _HIGHEST)
     if not all(part.all() for part in right):
         kept = np.flatnonzero(np.logical_and.reduce([part.all(axis=0) for part in right]))
