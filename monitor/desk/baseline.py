@@ -9,8 +9,10 @@ from monitor.baselines import Baseline
 from monitor.desk.tables import Roles, check_labels, feature_names
 from monitor.errors import InputError
 from monitor.metrics.associations import measure_associations
+from monitor.metrics.estimate import fit_calibrator, note_of
 from monitor.metrics.fairness import classes_of
 from monitor.metrics.labelled import outcome_of, performance_note
+from monitor.policy.estimated import NOTE as CALIBRATOR
 from monitor.policy.labelled import NOTE
 from monitor.profiles.frames import infer_layout, profile_frame
 from monitor.profiles.layout import Kind
@@ -83,6 +85,9 @@ def make_baseline(
             classes=classes,
         )
         notes[NOTE] = performance_note(outcome)
+        if outcome.score is not None:
+            answers, truths = (part == outcome.positive for part in (outcome.answer, outcome.truth))
+            notes[CALIBRATOR] = note_of(fit_calibrator(outcome.score, answers, truths))
     return Baseline(
         subject.model, subject.version, profile, policy.fairness.favourable, created_at, notes
     )

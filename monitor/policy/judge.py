@@ -14,6 +14,7 @@ from monitor.metrics.false_discovery import discoveries
 from monitor.metrics.protocol import NO_OTHERS, DriftMetric
 from monitor.metrics.quality.caps import past_caps
 from monitor.metrics.quality.find import find_quality
+from monitor.policy.estimated import estimate_of
 from monitor.policy.evidence import favourable
 from monitor.policy.grading import (
     Graded,
@@ -88,7 +89,8 @@ def judge(
         fairness = _fairness(current, None, policy)
         return replace(report, fairness=fairness, quality=past_caps(current))
     report = replace(report, n_reference=baseline.profile.n, baseline_sha256=baseline.sha256)
-    return _graded(_measured(report, current, baseline, policy, others), policy)
+    graded = _graded(_measured(report, current, baseline, policy, others), policy)
+    return replace(graded, estimate=estimate_of(graded, current, baseline))
 
 
 def judge_baseline(baseline: Baseline, policy: ModelPolicy) -> Graded[FairnessMeasure]:

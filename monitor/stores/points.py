@@ -112,6 +112,7 @@ def _windows(report: Report) -> Point:
         "closed_at": report.closed_at,
         "status": report.status.value,
         "breaches": len(report.breaches),
+        "estimated_accuracy": None if report.estimate is None else report.estimate.accuracy,
         **_severity(report.severity),
         **_parts("report", report),
     }
