@@ -13,6 +13,7 @@ BENCHMARKS = {
     "engine": "benchmarks.engine",
     "detection": "benchmarks.detection",
     "embeddings": "benchmarks.embeddings",
+    "estimate": "benchmarks.estimate",
     "false_alarms": "benchmarks.false_alarms",
     "growth": "benchmarks.growth",
     "judging": "benchmarks.judging",

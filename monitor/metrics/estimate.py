@@ -7,7 +7,7 @@ sure of itself is invisible to it: so it is withheld while inputs drift, and no 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -135,7 +135,11 @@ def calibrator_of(note: Mapping[str, Any] | None) -> Calibrator | str | None:
     if "off" in note:
         return str(note["off"])
     return Calibrator(
-        **{name: tuple(v) if isinstance(v, Sequence) else v for name, v in note.items()}
+        scores=tuple(note["scores"]),
+        chances=tuple(note["chances"]),
+        threshold=note["threshold"],
+        reference=note["reference"],
+        error=note["error"],
     )
 
 
