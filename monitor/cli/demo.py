@@ -75,7 +75,8 @@ def demo(
             _follow(story, console)
             say("Waiting until every answer is in the prediction log")
             wronged = story.end()
-            summary = story.summary(wronged)
+            say("Labels come: what turned out to be true of four people in five")
+            summary = story.summary(wronged, story.judge_by_labels())
         finally:
             story.traffic.stop()
             story.watch.stop()

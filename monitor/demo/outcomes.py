@@ -48,6 +48,13 @@ class Labelled(Struct, frozen=True, kw_only=True):
     equal_opportunity_difference_before: float | None
     equal_opportunity_difference_during: float | None
 
+    @property
+    def shows_the_fault(self) -> bool:
+        """Whether opportunity was equal enough before the fault, and far from it during it."""
+        before = self.equal_opportunity_difference_before
+        during = self.equal_opportunity_difference_during
+        return before is not None and during is not None and during > 2 * before and during > 0.15
+
 
 def judge_by_labels(
     settings: Settings,

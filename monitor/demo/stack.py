@@ -145,7 +145,7 @@ def join_stack(folder: Path, environ: Mapping[str, str], settings: Settings) -> 
 
 def _clear(folder: Path) -> None:
     """Forget the run before: its events lie on the same clock as this one's."""
-    for name in (_LOG, f"{_LOG}.keys"):
+    for name in (_LOG, f"{_LOG}.keys", f"{_LOG}.labels"):
         shutil.rmtree(folder / name, ignore_errors=True)
     for pattern in ("monitor.db*", "notices.db*", "audit.jsonl"):
         for path in folder.glob(pattern):

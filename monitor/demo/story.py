@@ -18,6 +18,7 @@ from monitor.baselines import encode_baseline
 from monitor.bootstrap import load_policy, open_registry
 from monitor.demo.census import GROUPS, LABEL, Census
 from monitor.demo.models import Candidate, train_versions
+from monitor.demo.outcomes import Labelled, judge_by_labels
 from monitor.demo.stack import MODEL, Stack
 from monitor.demo.traffic import GAP, Plan, Traffic
 from monitor.demo.watch import Watch
@@ -74,6 +75,8 @@ class Summary(Struct, frozen=True, kw_only=True):
         Predictions in the log: as many as there were events.
     explained
         Id of a prediction that wronged somebody, whose whole story the log tells.
+    labelled
+        What the labels say that came in at the end: equal opportunity before the fault and during it.
     """
 
     events: int
@@ -91,6 +94,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     alias_names: str | None = None
     archived_rows: int | None = 0
     explained: str | None = None
+    labelled: Labelled | None = None
     versions: tuple[str, str] = ("2", "1")
 
     @property
@@ -106,12 +110,18 @@ class Summary(Struct, frozen=True, kw_only=True):
             and self.notices != 0
             and self.archived_rows in {None, self.events}
             and (self.archived_rows is None or self.explained is not None)
+            and (self.archived_rows is None or self.shows_by_labels)
             and self.dpd_before is not None
             and self.dpd_during is not None
             and self.dpd_after is not None
             and self.dpd_during > 2 * LEVEL
             and max(self.dpd_before, self.dpd_after) < LEVEL
         )
+
+    @property
+    def shows_by_labels(self) -> bool:
+        """Whether the labels show the fault too."""
+        return self.labelled is not None and self.labelled.shows_the_fault
 
 
 @dataclass(slots=True)
@@ -163,7 +173,18 @@ class Story:
             return None
         return find_wronged(settings, self.during[0].window, self.people, self.faulty)
 
-    def summary(self, wronged: Wronged | None) -> Summary:
+    def judge_by_labels(self) -> Labelled | None:
+        """Let the labels come of the faulty windows, and of as many before, and judge by them.
+
+        None on servers that ran before, as for what is archived there.
+        """
+        if self.stack.external:
+            return None
+        during = self.during
+        before = self.before[-max(len(during), 3) :]
+        return judge_by_labels(self.stack.settings, self.people, self.plan, before, during)
+
+    def summary(self, wronged: Wronged | None, labelled: Labelled | None) -> Summary:
         """Return what happened."""
         watch, fault = self.watch, self.plan.fault_time
         registry, slack = open_registry(self.stack.settings), self.stack.slack
@@ -197,6 +218,7 @@ class Story:
             alias_names=registry.alias(MODEL, "champion"),
             archived_rows=None if slack is None else archived_rows(self.stack.settings),
             explained=None if wronged is None else wronged.prediction_id,
+            labelled=labelled,
             versions=(self.left, self.restored),
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,9 @@ from monitor.outcomes.judge import LabelJudge
 from monitor.reports import Action, Basis, Report, Verdict, as_dict
 
 if TYPE_CHECKING:
+    from monitor.baselines import Baseline
     from monitor.engine.records import BaselineSource, Record
+    from monitor.events import ModelVersion
     from monitor.metrics.protocol import DriftMetric
     from monitor.policy.model import Policy
     from monitor.predictionlog.joined import LabelledLog
@@ -83,6 +85,8 @@ def backtest(
 ) -> Backtest:
     """Run the engine over a model's records, and then judge its windows by the labels that are known today.
 
+    The policy holds for every version: the thresholds that a version was registered under are what it is tried against.
+
     Everything is judged as if the version had gone on serving: after a rollback its traffic would have ended.
 
     Parameters
@@ -94,6 +98,7 @@ def backtest(
     others
         Third parties' measures of drift, by name.
     """
+    baselines = _Untied(baselines)
     engine = PartitionEngine(Place("backtest", 0, lambda _: 0), policy, others=others)
     done, found = Backtest(), list[Report]()
     rest = iter(records)
@@ -121,6 +126,17 @@ def _take(engine: PartitionEngine, done: Backtest) -> list[Report]:
     done.verdicts += outbox.verdicts
     done.dead_letters += len(outbox.dead_letters)
     return outbox.reports
+
+
+@dataclass(frozen=True, slots=True)
+class _Untied:
+    """Baselines without the thresholds that are kept with them."""
+
+    source: BaselineSource
+
+    def baseline(self, version: ModelVersion) -> Baseline | None:
+        found = self.source.baseline(version)
+        return None if found is None else replace(found, thresholds=None, thresholds_sha256="")
 
 
 class _Seen:

@@ -21,6 +21,7 @@ from monitor.events import ModelVersion
 from monitor.metrics.fairness import classes_of
 from monitor.metrics.labelled import labelled_rows, outcome_of
 from monitor.policy.labelled import LabelledWindow, judge_labelled
+from monitor.policy.thresholds import with_thresholds
 from monitor.policy.verdict import decide
 from monitor.profiles.frames import profile_frame
 from monitor.profiles.layout import Layout
@@ -205,7 +206,9 @@ class LabelJudge:
             baseline = self._baselines.baseline(subject)
             windows = self._windows(subject, of)
             if baseline is not None:
-                bench = _Bench(self._log, baseline, self._policy.of(model))
+                policy = with_thresholds(self._policy.of(model), baseline.thresholds)
+                sha256 = baseline.thresholds_sha256 or self._policy.sha256
+                bench = _Bench(self._log, baseline, policy, sha256)
                 for window in sorted(windows):
                     report = self._judged(bench, window)
                     if report is None:
@@ -249,7 +252,7 @@ class LabelJudge:
             0,
             bench.baseline,
             policy=bench.policy,
-            policy_sha256=self._policy.sha256,
+            policy_sha256=bench.policy_sha256,
             closed_at=self._now(),
         )
         last = self._reports.get(report.id)
@@ -272,7 +275,7 @@ class LabelJudge:
             bench.merged,
             bench.baseline,
             bench.policy,
-            policy_sha256=self._policy.sha256,
+            policy_sha256=bench.policy_sha256,
             news=news.window,
         )
         return verdict if verdict.action is not Action.NONE else None
@@ -306,6 +309,7 @@ class _Bench:
     log: LabelledLog
     baseline: Baseline
     policy: ModelPolicy
+    policy_sha256: str
 
     def window(self, window: Window) -> LabelledWindow:
         layout = self.baseline.layout
