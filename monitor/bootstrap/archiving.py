@@ -94,6 +94,7 @@ def open_prediction_log(settings: Settings, actor: str) -> PredictionLog:
         AuditRecord(settings.audit.path).write,
         actor=actor,
         now=time.time,
+        labels=_label_table(settings),
     )
 
 

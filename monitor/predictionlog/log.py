@@ -57,6 +57,8 @@ class PredictionLog:
         Who asks.
     now
         Seconds since 1970 UTC.
+    labels
+        The labels beside the log: they are forgotten with it.
     """
 
     def __init__(
@@ -67,8 +69,9 @@ class PredictionLog:
         *,
         actor: str,
         now: Callable[[], float],
+        labels: PredictionTable | None = None,
     ) -> None:
-        self._table, self._keys = table, keys
+        self._table, self._keys, self._labels = table, keys, labels
         self._record, self._actor, self._now = record, actor, now
 
     def used_by(self, actor: str) -> PredictionLog:
@@ -139,6 +142,7 @@ class PredictionLog:
                 self._ring().destroy(date, one.model)
             if one.days:
                 self._table.delete_days(one.model, list(one.days))
+        self._expire_labels(policy)
         if self._table.exists():
             files = self._table.vacuum()
             self._write(
@@ -159,6 +163,8 @@ class PredictionLog:
         pseudonym = self._ring().pseudonym(subject)
         places, held = self._places(pseudonym, policy)
         self._write("log_erase", stage="intent", subject=pseudonym, rows=len(places), held=held)
+        # First, while the rows still say which predictions were that person's.
+        self._erase_labels(pseudonym, places)
         rows = self._table.delete_rows(places) if places else 0
         # Also where there is nothing: an erasure that broke off may have left its files.
         files = self._table.vacuum()
@@ -176,6 +182,43 @@ class PredictionLog:
         done = self._ring().rewrap()
         self._write("log_rotate", **asdict(done))
         return done
+
+    def _expire_labels(self, policy: Policy) -> None:
+        """Delete labels that became known before the predictions' time is over; holds stand."""
+        if self._labels is None or not self._labels.exists():
+            return
+        today = dt.datetime.fromtimestamp(self._now(), dt.UTC).date()
+        days: dict[str, list[tuple[dt.date, int]]] = {}
+        for date, model, rows in self._labels.partitions():
+            days.setdefault(model, []).append((date, rows))
+        for model, held in sorted(days.items()):
+            found = due(model, policy, today, rows=held, keys=())
+            if found.days:
+                self._write("labels_expire", stage="intent", **_plain(found))
+                self._labels.delete_days(model, list(found.days))
+        self._labels.vacuum()
+
+    def _erase_labels(self, pseudonym: str, places: list[Place]) -> None:
+        """Delete the labels of a person's predictions that are to be deleted, and the files that held them."""
+        labels = None if self._labels is None else self._labels.dataset()
+        rows = self._table.dataset()
+        if self._labels is None or labels is None or rows is None:
+            return
+        theirs = rows.to_table(
+            columns=["prediction_id", *_PLACES], filter=ds.field("subject") == pa.scalar(pseudonym)
+        ).to_pylist()
+        free = set(places)
+        names = [
+            row["prediction_id"] for row in theirs if Place(*(row[n] for n in _PLACES)) in free
+        ]
+        found = labels.to_table(
+            columns=_PLACES, filter=ds.field("prediction_id").isin(pa.array(names, pa.string()))
+        ).to_pylist()
+        chosen = [Place(*(row[name] for name in _PLACES)) for row in found]
+        self._write("labels_erase", stage="intent", subject=pseudonym, rows=len(chosen))
+        if chosen:
+            self._labels.delete_rows(chosen)
+        self._labels.vacuum()
 
     def _places(self, pseudonym: str, policy: Policy) -> tuple[list[Place], int]:
         """Return where the person's rows came from, and how many others are held."""

@@ -17,8 +17,11 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from monitor.predictionlog.labels import LABELS
+from monitor.predictionlog.log import PredictionLog
+from monitor.predictionlog.table import PredictionTable
 from monitor.reports import Action, Basis, Family, Status
-from tests.archive import TODAY
+from tests.archive import PLAIN, TODAY, event
 from tests.labels import LabelWorld, people
 
 N = 1500
@@ -184,3 +187,43 @@ def test_an_event_that_came_twice_counts_once(world):
     world.label(frame)
     (report,) = world.judge.cycle().reports
     assert report.n == report.labelled == N
+
+
+def test_a_person_who_is_erased_takes_their_labels_along(tmp_path):
+    world = LabelWorld(tmp_path)
+    frame = world.serve(people(20, 3))
+    labels = PredictionTable(world.labels.uri, layout=LABELS, writer=PLAIN)
+    labels.create()
+    world.archive.write(event(1, prediction_id="theirs-4711", model_name="credit"))
+    world.label(frame.head(5).assign(prediction_id=[*frame["prediction_id"][:4], "theirs-4711"]))
+    log = PredictionLog(
+        world.archive.table,
+        world.archive.keys,
+        lambda *_: None,
+        actor="tester",
+        now=TODAY.timestamp,
+        labels=labels,
+    )
+    done = log.erase("person-1", world.policy)
+    assert done.rows == 1
+    assert sum(rows for _, _, rows in labels.partitions()) == 4
+    assert not world.archive.holds("theirs-4711")
+    world.close()
+
+
+def test_labels_expire_with_the_time_of_predictions(tmp_path):
+    world = LabelWorld(tmp_path)
+    frame = world.serve(people(20, 3))
+    world.label(frame.head(5), label_time=TODAY - dt.timedelta(days=500))
+    world.label(frame.tail(5))
+    log = PredictionLog(
+        world.archive.table,
+        world.archive.keys,
+        lambda *_: None,
+        actor="tester",
+        now=TODAY.timestamp,
+        labels=world.labels,
+    )
+    log.expire(world.policy)
+    assert sum(rows for _, _, rows in world.labels.partitions()) == 5
+    world.close()
