@@ -28,7 +28,9 @@ from monitor.profiles.layout import Layout
 from monitor.reports import Action, Basis, Report, Verdict, Window
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
     from monitor.baselines import Baseline
     from monitor.engine.records import BaselineSource
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _MANY = 100_000
+
+_PROFILES = 64
 
 
 class KnownReports(Protocol):
@@ -310,16 +314,22 @@ class _Bench:
     baseline: Baseline
     policy: ModelPolicy
     policy_sha256: str
+    # Of the windows read last, since each streak that a window stands in asks for the same ones again.
+    _profiles: dict[Window, Profile] = field(default_factory=dict)
 
     def window(self, window: Window) -> LabelledWindow:
         layout = self.baseline.layout
         frame = self.log.window(self.baseline.subject, window, layout.groups)
-        return labelled_window(frame, window, self.baseline)
+        found = labelled_window(frame, window, self.baseline)
+        self._profiles[window] = found.profile
+        if len(self._profiles) > _PROFILES:
+            del self._profiles[next(iter(self._profiles))]
+        return found
 
     def merged(self, windows: Sequence[Window]) -> Profile | None:
         merged: Profile | None = None
         for window in windows:
-            profile = self.window(window).profile
+            profile = self._profiles.get(window) or self.window(window).profile
             merged = profile if merged is None else merged.merge(profile)
         return merged
 
@@ -344,10 +354,12 @@ def labelled_window(frame: pd.DataFrame, window: Window, baseline: Baseline) -> 
     sets: list[tuple[str, ...]] = [(name,) for name in layout.groups]
     if len(layout.groups) > 1:
         sets.append(layout.groups)
-    groups = {
-        names: known[list(names)].agg(" & ".join, axis=1).to_numpy(str)
-        if len(known)
-        else known[names[0]].to_numpy(str)
-        for names in sets
-    }
+    groups = {names: _joined(known, names) for names in sets}
     return LabelledWindow(window, profile, outcome, groups)
+
+
+def _joined(frame: pd.DataFrame, names: Sequence[str]) -> NDArray[np.str_]:
+    first, *others = (frame[name] for name in names)
+    for labels in others:
+        first = first + " & " + labels
+    return first.to_numpy(str)
