@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import getpass
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +12,7 @@ import click
 from monitor.bootstrap import load_policy, open_prediction_log, open_registry, open_store
 from monitor.cli.options import as_json, print_json, settings_option
 from monitor.cli.progress import working
-from monitor.reports import Decision, Report, Severity
+from monitor.reports import Basis, Decision, Estimate, Report, Severity
 from monitor.settings import Settings
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def page(found: Explanation) -> Iterator[str]:
     if row["override_at"]:
         names = ("decision", "reviewer", "reason", "at")
         yield from _pairs((name, row[f"override_{name}"]) for name in names)
+    yield from _labels(found.labels)
     if not found.reports:
         yield "\nNo report of its window is in the store."
     for report in found.reports:
@@ -93,12 +94,27 @@ def page(found: Explanation) -> Iterator[str]:
     yield from _pairs(_flat(found.registry))
 
 
+def _labels(labels: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if not labels:
+        yield "\nWhat turned out to be true is not known."
+        return
+    yield "\nWhat turned out to be true"
+    for number, one in enumerate(labels, start=1):
+        holds = "holds" if number == len(labels) else "no longer holds"
+        source = f", by {one['source']}" if one["source"] else ""
+        known = _time(one["known_at"].timestamp())
+        yield f"  {one['label']}, known {known}, revision {one['revision']}{source}: {holds}"
+
+
 def _window(report: Report) -> Iterator[str]:
-    yield f"\nIts window, {_time(report.window.start)} to {_time(report.window.end)}"
+    times = f"{_time(report.window.start)} to {_time(report.window.end)}"
+    by_labels = report.basis is Basis.LABELLED
+    yield f"\nThe same window by its labels, {times}" if by_labels else f"\nIts window, {times}"
     worst = max(report.drift, key=lambda column: column.psi or 0.0, default=None)
     yield from _pairs(
         [
             ("predictions", report.n),
+            ("of them labelled", report.labelled if by_labels else None),
             ("judged", report.severity.value),
             ("revision", report.revision),
             ("baseline sha256", report.baseline_sha256),
@@ -114,8 +130,20 @@ def _window(report: Report) -> Iterator[str]:
                 if group.selection_rate is not None
             )
             yield f"  {measure.metric}[{' & '.join(measure.attributes)}] {measure.value:.3f}  {rates}"
+    for one in report.performance:
+        if one.group is None and one.value is not None:
+            then = "" if one.baseline is None else f", {one.baseline:.3f} in the reference data"
+            yield f"  {one.metric} {one.value:.3f}{then}"
+    if report.estimate is not None:
+        yield f"  {_estimated(report.estimate)}"
     for breach in report.breaches:
         yield f"  BREACH {breach.rule}: {breach.sentence or f'{breach.value:.3f}'}"
+
+
+def _estimated(estimate: Estimate) -> str:
+    if estimate.accuracy is None:
+        return f"no estimate of accuracy: {estimate.withheld}"
+    return f"accuracy ESTIMATED from the scores, not measured: {estimate.accuracy:.3f}"
 
 
 def _decided(decision: Decision) -> str:

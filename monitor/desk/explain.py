@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from monitor.errors import InputError, RegistryError
 from monitor.events import ModelVersion
 from monitor.predictionlog.query import Query
+from monitor.reports import Basis
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,8 +36,10 @@ class Explanation:
     ----------
     prediction
         The row of the log.
+    labels
+        What was ever said to be true of it; the one that holds is the last.
     reports
-        Of the windows that the prediction fell in.
+        Of the windows that the prediction fell in, as they were judged when they closed, and by their labels.
     decisions
         Steps of decisions whose verdict looked at one of these windows.
     registry
@@ -44,6 +47,7 @@ class Explanation:
     """
 
     prediction: Mapping[str, Any]
+    labels: list[dict[str, Any]] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     registry: Mapping[str, Any] = field(default_factory=dict)
@@ -83,7 +87,10 @@ def explain(
     longest = policy.of(subject.model).windows.max_length
     reports = [
         report
-        for report in store.reports(*subject, since=time, until=time + 2 * longest, limit=_MANY)
+        for basis in Basis
+        for report in store.reports(
+            *subject, since=time, until=time + 2 * longest, limit=_MANY, basis=basis
+        )
         if report.window.start <= time < report.window.end
     ]
     decisions = [
@@ -91,7 +98,8 @@ def explain(
         for decision in store.decisions(subject.model, since=time, limit=_MANY)
         if _looked_at(decision, subject, time)
     ]
-    return Explanation(row, reports, decisions, _registered(registry, subject, policy))
+    labels = log.labels(subject.model, prediction_id)
+    return Explanation(row, labels, reports, decisions, _registered(registry, subject, policy))
 
 
 def _row(

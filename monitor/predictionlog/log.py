@@ -12,6 +12,7 @@ import pyarrow.dataset as ds
 
 from monitor.errors import MonitorError, SettingsError, StoreError
 from monitor.predictionlog.expiry import Due, due
+from monitor.predictionlog.labels import ORDER
 from monitor.predictionlog.query import Query, ask
 from monitor.predictionlog.table import Place, PredictionTable
 
@@ -21,6 +22,15 @@ if TYPE_CHECKING:
 
 #: Writes to the audit chain: seconds since 1970 UTC, and JSON values.
 Record = Callable[[float, Mapping[str, Any]], None]
+
+#: Of a label, what is told.
+_SAID = {
+    "label": "label",
+    "revision": "revision",
+    "event_time": "known_at",
+    "arrived": "arrived",
+    "source": "source",
+}
 
 _PLACES = ["kafka_partition", "kafka_offset", "kafka_index"]
 
@@ -76,7 +86,14 @@ class PredictionLog:
 
     def used_by(self, actor: str) -> PredictionLog:
         """Return the same log for somebody else."""
-        return PredictionLog(self._table, self._keys, self._record, actor=actor, now=self._now)
+        return PredictionLog(
+            self._table,
+            self._keys,
+            self._record,
+            actor=actor,
+            now=self._now,
+            labels=self._labels,
+        )
 
     def ask(
         self, query: Query, *, protected: bool = False, seconds: float | None = None
@@ -107,6 +124,28 @@ class PredictionLog:
             raise
         self._write("log_query", **asked, rows=rows.num_rows)
         return rows
+
+    def labels(self, model: str, prediction_id: str) -> list[dict[str, Any]]:
+        """Return what was ever said to be true of a prediction, the label that holds last.
+
+        Raises
+        ------
+        StoreError
+            If the labels cannot be read.
+        """
+        held = None if self._labels is None else self._labels.dataset()
+        if held is None:
+            return []
+        asked = (ds.field("model") == model) & (ds.field("prediction_id") == prediction_id)
+        try:
+            rows = held.to_table(filter=asked).sort_by([(name, "ascending") for name in ORDER])
+        except OSError as error:
+            raise StoreError(
+                f"the labels cannot be read: {error}",
+                fix="If files were being deleted, ask again.",
+            ) from error
+        found: list[dict[str, Any]] = rows.select([*_SAID]).rename_columns(_SAID).to_pylist()
+        return found
 
     def rows(self) -> int:
         """Return how many rows the log holds: a number that says nothing of anybody, and is not recorded."""

@@ -14,16 +14,23 @@ from monitor.cli import explain as explain_command
 from monitor.cli import log as log_command
 from monitor.cli.archive import archive
 from monitor.errors import InputError, RegistryUnavailable, SettingsError
-from monitor.events import ModelVersion
+from monitor.events import JSON_CONTENT, LabelEvent, ModelVersion, encode
 from monitor.policy.model import Policy
+from monitor.predictionlog.labels import LABELS, LabelRows
+from monitor.predictionlog.log import PredictionLog
+from monitor.predictionlog.rows import Message
+from monitor.predictionlog.table import PredictionTable
 from monitor.registry.versions import RegisteredVersion
 from monitor.reports import (
     Action,
+    Basis,
     Breach,
     Decision,
+    Estimate,
     FairnessMeasure,
     Family,
     GroupRate,
+    PerformanceMeasure,
     Report,
     Severity,
     Stage,
@@ -118,6 +125,7 @@ def report() -> Report:
             ),
         ),
         baseline_sha256="abc123",
+        estimate=Estimate(accuracy=0.8765),
     )
 
 
@@ -161,8 +169,17 @@ class Registry:
 def around(world, monkeypatch):
     other = Window(START - 9000, START - 8700)
     reports = [report(), Report(**{**_fields(report()), "window": other})]
+    by_labels = Report(
+        **{
+            **_fields(report()),
+            "basis": Basis.LABELLED,
+            "labelled": 80,
+            "performance": (PerformanceMeasure(metric="recall", n=80, value=0.6, baseline=0.9),),
+        }
+    )
     store = SimpleNamespace(
-        reports=lambda *_, **__: reports, decisions=lambda *_, **__: [decision()]
+        reports=lambda *_, basis, **__: [by_labels] if basis is Basis.LABELLED else reports,
+        decisions=lambda *_, **__: [decision()],
     )
     monkeypatch.setattr(explain_command, "open_store", lambda _: store)
     monkeypatch.setattr(explain_command, "open_registry", lambda _: Registry())
@@ -186,16 +203,51 @@ def test_one_page_tells_the_whole_story_of_a_decision(around):
         "BREACH demographic_parity_difference[sex]",
         "unfair to women",
         "monitor.state",
+        "What turned out to be true is not known",
+        "recall 0.600, 0.900 in the reference data",
+        "ESTIMATED from the scores, not measured: 0.876",
     ):
         assert said in page, page
     assert page.count("Its window") == 1
+
+
+def test_the_story_says_what_turned_out_to_be_true_and_which_label_holds(around, world, tmp_path):
+    labels = PredictionTable(str(tmp_path / "log.labels"), layout=LABELS)
+    labels.create()
+    rows = LabelRows()
+    for offset, (label, revision) in enumerate([(1, 1), (0, 0)]):
+        said = LabelEvent(
+            prediction_id="prediction-0",
+            model_name="team's/credit",
+            label=label,
+            label_time=TODAY,
+            revision=revision,
+            source="ledger",
+        )
+        rows.add(Message("labels", 0, offset, TODAY.timestamp(), b"", encode(said), JSON_CONTENT))
+    labels.append(rows.take(), {"labels-0": 1}, labels.positions(["labels-0"]))
+    world.log = PredictionLog(
+        world.table,
+        world.keys,
+        lambda *_: None,
+        actor="tester",
+        now=TODAY.timestamp,
+        labels=labels,
+    )
+    page = run(explain_command.explain, "prediction-0")
+    assert "0, known 2026-03-01 12:00:00Z, revision 0, by ledger: no longer holds" in page
+    assert "1, known 2026-03-01 12:00:00Z, revision 1, by ledger: holds" in page
 
 
 def test_the_story_is_told_as_json_too_and_without_what_is_protected(around):
     told = json.loads(run(explain_command.explain, "prediction-0", "--json"))
     assert told["prediction"]["features"] == event(0).features
     assert "groups" not in told["prediction"]
-    assert [one["baseline_sha256"] for one in told["reports"]] == ["abc123"]
+    assert {one["baseline_sha256"] for one in told["reports"]} == {"abc123"}
+    assert [one.get("basis", "predictions") for one in told["reports"]] == [
+        "predictions",
+        "labelled",
+    ]
     assert told["registry"]["alias_names"] == "0"
 
 
