@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
-from confluent_kafka import KafkaError as BrokerError
 from confluent_kafka import Message as KafkaMessage
 
-from monitor.engine.intake import CONTENT_HEADER, FORWARDED_HEADER
-from monitor.errors import EventError, KafkaError, StoreError
-from monitor.events import JSON_CONTENT
+from monitor.errors import EventError, StoreError
 from monitor.health import Health
+from monitor.predictionlog.consumer import check_error, check_range, consumer_settings, message_of
 from monitor.predictionlog.rows import Message
 from monitor.predictionlog.table import Fenced, Positions, PredictionTable
 
@@ -136,22 +134,11 @@ class Archiver:
         self._clock = clock
         self._batch = _Batch()
         self._held: Positions = {}
-        self._assigned: list[int] | None = (
-            None  # partitions just given, whose positions are to be read
-        )
+        #: Partitions just given, whose positions are to be read.
+        self._assigned: list[int] | None = None
         self._partitions: list[int] = []
         self._commits_since_look = 0
-        self._settings = {
-            **kafka,
-            "group.id": f"{app}-archive",
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
-            "isolation.level": "read_committed",
-            "session.timeout.ms": int(session_seconds * 1000),
-            "queued.max.messages.kbytes": 131_072,
-            # A topic that is not there yet is looked for again: the default is five minutes.
-            "topic.metadata.refresh.interval.ms": 10_000,
-        }
+        self._settings = consumer_settings(kafka, f"{app}-archive", session_seconds)
 
     def run(self, stop: threading.Event) -> None:
         """Archive until told to stop; a disk that is full is tried again for as long as it takes.
@@ -212,7 +199,7 @@ class Archiver:
             place = TopicPartition(
                 self._topic, partition, OFFSET_BEGINNING if held is None else held + 1
             )
-            _check_range(consumer, place)
+            check_range(consumer, place)
             places.append(place)
         consumer.assign(places)
 
@@ -222,30 +209,19 @@ class Archiver:
         for message in messages:
             error = message.error()
             if error is not None:
-                _judge_broker(error)
+                check_error(error)
                 continue
             partition, offset = message.partition(), message.offset()
             assert partition is not None
             assert offset is not None
             self._batch.reached[partition] = offset
-            headers: dict[str, Any] = dict(message.headers() or ())
-            if FORWARDED_HEADER in headers:
-                self.counts.forwarded += 1  # a copy of one that lies in another partition
+            taken = message_of(message, self._topic, partition, offset)
+            if taken is None:
+                self.counts.forwarded += 1
                 continue
-            value = message.value()
-            self._batch.bytes += len(value or b"")
+            self._batch.bytes += len(taken.value or b"")
             try:
-                self._rows.add(
-                    Message(
-                        self._topic,
-                        partition,
-                        offset,
-                        message.timestamp()[1] / 1000,
-                        message.key(),
-                        value,
-                        headers.get(CONTENT_HEADER) or JSON_CONTENT,
-                    )
-                )
+                self._rows.add(taken)
             except EventError as fault:
                 # The stream puts it among the dead letters, with its bytes.
                 self.counts.unreadable += 1
@@ -363,40 +339,3 @@ def together(runs: Sequence[Callable[[threading.Event], None]], stop: threading.
             thread.join(_POLL)
     if failures:
         raise failures[0]
-
-
-def _check_range(consumer: Consumer, place: TopicPartition) -> None:
-    """Refuse to go on where the topic no longer, or never, holds what comes next: rows would be lost unseen."""
-    try:
-        low, high = consumer.get_watermark_offsets(place, timeout=30)
-    except KafkaException as error:
-        raise KafkaError(
-            f"the broker does not answer: {error}",
-            where=f"topic {place.topic}",
-            fix="Check the address, the credentials, and that the broker runs.",
-        ) from error
-    if place.offset == OFFSET_BEGINNING:
-        return
-    if place.offset > high:
-        raise KafkaError(
-            f"partition {place.partition} ends at {high}, and the log stands at {place.offset}",
-            where=f"topic {place.topic}",
-            fix="The topic was made anew: give it another name, or the log another directory.",
-        )
-    if place.offset < low:
-        log.error("lost", partition=place.partition, offsets=low - place.offset)
-        place.offset = low
-
-
-def _judge_broker(error: BrokerError) -> None:
-    hopeless = {
-        BrokerError.TOPIC_AUTHORIZATION_FAILED,
-        BrokerError.GROUP_AUTHORIZATION_FAILED,
-        BrokerError._AUTHENTICATION,  # noqa: SLF001 - librdkafka's own errors are named so
-    }
-    if error.fatal() or error.code() in hopeless:
-        raise KafkaError(
-            f"the archiver cannot read: {error.str()}",
-            fix="Check the credentials, and that this user may read the topic and join the group.",
-        )
-    log.warning("broker", why=error.str())

@@ -152,7 +152,7 @@ class Rows:
             event.run_id,
             event.event_id,
             event.prediction_id,
-            event.event_time,
+            round(seconds * 1e6),
             int(message.arrived * 1e6),
             label_of(prediction),
             None if isinstance(prediction, str) else float(prediction),
