@@ -250,7 +250,8 @@ class Version:
             content.stale = False
             content.unsaved = True
             report = self._report(content, source, others)
-            self.reports[span.first] = report
+            # What is only shown has no place in the state: a streak never looks at it.
+            self.reports[span.first] = replace(report, distributions=())
             reports.append(report)
             verdict = self._verdict(source, report.window)
             if verdict != self.verdict:

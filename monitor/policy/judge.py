@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from monitor.baselines import Baseline
 from monitor.events import ModelVersion
+from monitor.metrics.distributions import distributions
 from monitor.metrics.drift.measure import measure_drift
 from monitor.metrics.fairness import measure_fairness
 from monitor.metrics.false_discovery import discoveries
@@ -139,6 +140,7 @@ def _measured(
             minimum_group_size=policy.fairness.minimum_group_size,
         )
         + past_caps(current),
+        distributions=distributions(baseline.profile, current, (*prediction, *features)),
     )
 
 

@@ -7,6 +7,10 @@ from monitor.reports.decision import (
     Stage,
     Verdict,
 )
+from monitor.reports.distributions import (
+    Distribution,
+    DistributionCell,
+)
 from monitor.reports.measures import (
     ColumnDrift,
     Estimate,
@@ -40,6 +44,8 @@ __all__ = [
     "ColumnDrift",
     "DeadLetter",
     "Decision",
+    "Distribution",
+    "DistributionCell",
     "Estimate",
     "FairnessMeasure",
     "Family",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from monitor.events import ModelVersion
+from monitor.reports.distributions import Distribution
 from monitor.reports.measures import (
     ColumnDrift,
     Estimate,
@@ -47,6 +48,8 @@ class Report(Struct, frozen=True, kw_only=True):
     suspected
         Rules whose estimate is past the block level, but within chance for this one window: they count toward a
         streak, whose merged windows decide. They are no breach, and no reason for alarm.
+    distributions
+        What the columns that changed most, and the answers, looked like then and now: to be shown, never judged.
     closed_at
         Arrival time of the record that closed the window, seconds since 1970 UTC: a replay closes as the first run.
         Of a labelled report when it was judged.
@@ -76,6 +79,7 @@ class Report(Struct, frozen=True, kw_only=True):
     quality: tuple[Finding, ...] = ()
     breaches: tuple[Breach, ...] = ()
     suspected: tuple[Breach, ...] = ()
+    distributions: tuple[Distribution, ...] = ()
     baseline_sha256: str | None = None
     policy_sha256: str | None = None
     closed_at: float = 0.0

@@ -15,8 +15,8 @@ import pytest
 
 from monitor.desk.compare import compare_frames
 from monitor.desk.html import render_page
-from monitor.desk.html.distributions import distribution_of
 from monitor.desk.tables import Roles
+from monitor.metrics.distributions import distribution_of
 from monitor.policy.model import ModelPolicy
 from monitor.profiles.sketch import CategorySketch, NumericSketch
 
@@ -213,7 +213,7 @@ def test_each_side_of_a_distribution_adds_up_to_1():
     edges = [*np.unique(np.quantile(reference, np.linspace(0, 1, 513))).tolist(), 1e9]
     then = numeric(edges, reference.tolist())
     now = numeric(edges, [*draw.normal(0, 3, 400).tolist(), np.inf, -np.inf, np.nan, 1e12])
-    shown = distribution_of(then, now)
+    shown = distribution_of("x", then, now)
     assert shown is not None
     assert shown.is_scale
     assert sum(cell.then for cell in shown.cells) == pytest.approx(1)
@@ -223,7 +223,7 @@ def test_each_side_of_a_distribution_adds_up_to_1():
 
 def test_few_values_are_named_one_by_one_with_what_lies_outside():
     edges = [0.0, 1.0, 2.0, np.nextafter(2.0, 3.0)]
-    shown = distribution_of(numeric(edges, [0, 1, 2, 2]), numeric(edges, [-1, 2, 7, 7]))
+    shown = distribution_of("x", numeric(edges, [0, 1, 2, 2]), numeric(edges, [-1, 2, 7, 7]))
     assert shown is not None
     assert [cell.name for cell in shown.cells] == ["below 0", "0", "1", "2", "above 2"]
     assert [cell.now for cell in shown.cells] == [0.25, 0, 0, 0.25, 0.5]
@@ -232,7 +232,7 @@ def test_few_values_are_named_one_by_one_with_what_lies_outside():
 def test_rare_labels_share_a_cell_and_new_ones_are_marked():
     old = {f"l{i}": 100 - i for i in range(40)}
     shown = distribution_of(
-        CategorySketch(tuple(old), old), CategorySketch(tuple(old), {"new": 1, "l39": 1})
+        "x", CategorySketch(tuple(old), old), CategorySketch(tuple(old), {"new": 1, "l39": 1})
     )
     assert shown is not None
     names = [cell.name for cell in shown.cells]
@@ -241,10 +241,10 @@ def test_rare_labels_share_a_cell_and_new_ones_are_marked():
 
 
 def test_a_column_without_rows_has_no_distribution():
-    assert distribution_of(CategorySketch(("a",)), CategorySketch(("a",), {"a": 1})) is None
+    assert distribution_of("x", CategorySketch(("a",)), CategorySketch(("a",), {"a": 1})) is None
 
 
 def test_an_empty_column_is_shown_as_missing():
-    shown = distribution_of(numeric([], [np.nan]), numeric([], [np.nan, 3.0]))
+    shown = distribution_of("x", numeric([], [np.nan]), numeric([], [np.nan, 3.0]))
     assert shown is not None
     assert [cell.name for cell in shown.cells] == ["all values", "missing"]

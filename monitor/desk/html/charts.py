@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from monitor.desk.html.distributions import Distribution
     from monitor.desk.html.groups import GapView, Interval, Rates
+    from monitor.reports import Distribution
 
 Figure = dict[str, Any]
 

@@ -14,7 +14,6 @@ from plotly.offline import get_plotlyjs
 
 from monitor.desk.compare import verdict_of
 from monitor.desk.html import charts
-from monitor.desk.html.distributions import Distribution, distribution_of
 from monitor.desk.html.features import Ranked, findings_of, rank_features, why
 from monitor.desk.html.groups import AttributeSet, attribute_sets
 from monitor.desk.html.words import (
@@ -26,6 +25,7 @@ from monitor.desk.html.words import (
     plain,
     split_rule,
 )
+from monitor.metrics.distributions import distribution_of
 from monitor.reports import Family, Severity
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from monitor.desk.compare import Comparison
     from monitor.policy.model import ModelPolicy
-    from monitor.reports import Breach, ColumnDrift, Report
+    from monitor.reports import Breach, ColumnDrift, Distribution, Report
 
 #: Stands where there is no number.
 _NOTHING = "\N{EN DASH}"
@@ -111,8 +111,8 @@ def render_page(compared: Comparison, policy: ModelPolicy, *, reference: str, cu
 def _columns(compared: Comparison, policy: ModelPolicy) -> tuple[list[_Shown], list[_Shown]]:
     """Return the features, ranked, and what the model answered."""
     report, layout = compared.report, compared.reference.layout
-    sides = zip(compared.reference.sketches, compared.current.sketches, strict=True)
-    distributions = [distribution_of(then, now) for then, now in sides]
+    sides = zip(layout.columns, compared.reference.sketches, compared.current.sketches, strict=True)
+    distributions = [distribution_of(column.name, then, now) for column, then, now in sides]
     count = len(layout.features)
     of_feature = {
         column.name: (f"f{number}", distributions[number])

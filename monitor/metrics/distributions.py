@@ -1,79 +1,108 @@
-"""What a column looked like then and now, in few enough cells to be seen."""
+"""What a column looked like then and now, in few enough cells to be seen. Nothing alarms by it."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
+from msgspec.structs import replace
 
 from monitor.profiles.profile import Sketch
 from monitor.profiles.sketch import CategorySketch, NumericSketch
+from monitor.reports import Distribution, DistributionCell
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
+
+    from monitor.profiles.profile import Profile
+    from monitor.reports import ColumnDrift
 
     Floats = NDArray[np.float64]
 
 #: Cells of a scale, and labels or values shown one by one.
 CELLS, SHOWN = 30, 15
 
+#: A report shows so many columns, those that changed most first, and of a label so many characters: it is one record.
+_COLUMNS, _LONGEST = 24, 48
+
 #: Share of the reference left out at either end of a scale, and gathered in an end cell.
 _TAIL = 0.005
 
 
-class Cell(NamedTuple):
-    """One bar: its name, and the share of all rows that it holds, then and now, in [0, 1]."""
-
-    name: str
-    then: float
-    now: float
-
-
-@dataclass(frozen=True, slots=True)
-class Distribution:
-    """A column's shares, cell by cell; missing values are a cell too, so that each side adds up to 1.
-
-    Attributes
-    ----------
-    is_scale
-        Whether the cells are neighbours on a scale, rather than values or labels of their own.
-    """
-
-    cells: tuple[Cell, ...]
-    is_scale: bool = False
-
-
-def distribution_of(then: Sketch, now: Sketch) -> Distribution | None:
+def distribution_of(feature: str, then: Sketch, now: Sketch) -> Distribution | None:
     """Return the column's shares; None if one side has no row.
 
     Parameters
     ----------
+    feature
+        What the column is called.
     then, now
         Over the same edges or categories.
 
     Examples
     --------
     >>> then = CategorySketch(("a", "b"), {"a": 3, "b": 1})
-    >>> distribution_of(then, CategorySketch(("a", "b"), {"a": 1, "c": 1})).cells
-    (Cell(name='a', then=0.75, now=0.5), Cell(name='c (new)', then=0.0, now=0.5), Cell(name='b', then=0.25, now=0.0))
+    >>> shown = distribution_of("town", then, CategorySketch(("a", "b"), {"a": 1, "c": 1}))
+    >>> [(cell.name, cell.then, cell.now) for cell in shown.cells]
+    [('a', 0.75, 0.5), ('c (new)', 0.0, 0.5), ('b', 0.25, 0.0)]
     """
     if not (then.total and now.total):
         return None
     if isinstance(then, CategorySketch) and isinstance(now, CategorySketch):
-        return Distribution((*_labels(then, now), *_missing(then, now)))
+        cells = (*_labels(then, now), *_missing(then, now))
+        return Distribution(feature=feature, cells=cells)
     if isinstance(then, NumericSketch) and isinstance(now, NumericSketch):
         few = np.count_nonzero(then.counts + now.counts) <= SHOWN
-        cells = _values(then, now) if few else _scale(then, now)
-        return Distribution((*cells, *_missing(then, now)), is_scale=not few)
+        held = _values(then, now) if few else _scale(then, now)
+        cells = (*held, *_missing(then, now))
+        return Distribution(feature=feature, cells=cells, is_scale=not few)
     return None
 
 
-def _labels(then: CategorySketch, now: CategorySketch) -> list[Cell]:
+def distributions(
+    then: Profile, now: Profile, measured: Iterable[ColumnDrift]
+) -> tuple[Distribution, ...]:
+    """Return the distributions that a report shows, of the columns whose answers or values changed most.
+
+    Parameters
+    ----------
+    then, now
+        Over the same layout.
+    measured
+        The columns' drift; its order is kept.
+    """
+    sides = {
+        column.name: (old, new)
+        for column, old, new in zip(then.layout.columns, then.sketches, now.sketches, strict=True)
+    }
+    columns = list(measured)
+    most = sorted(columns, key=lambda c: (not c.significant, -(c.psi or 0.0)))[:_COLUMNS]
+    names = {column.feature for column in most}
+    shown = (
+        distribution_of(column.feature, *sides[column.feature])
+        for column in columns
+        if column.feature in names
+    )
+    return tuple(_brief(one) for one in shown if one is not None)
+
+
+def _brief(shown: Distribution) -> Distribution:
+    cells = (
+        DistributionCell(
+            cell.name if len(cell.name) <= _LONGEST else f"{cell.name[: _LONGEST - 1]}…",
+            round(cell.then, 5),
+            round(cell.now, 5),
+        )
+        for cell in shown.cells
+    )
+    return replace(shown, cells=tuple(cells))
+
+
+def _labels(then: CategorySketch, now: CategorySketch) -> list[DistributionCell]:
     known = set(then.categories)
     shares = {
         label: (then.counts.get(label, 0) / then.total, now.counts.get(label, 0) / now.total)
@@ -82,7 +111,7 @@ def _labels(then: CategorySketch, now: CategorySketch) -> list[Cell]:
     # By the larger side, so that neither what has gone nor what is new is hidden among the rest.
     often = sorted(shares, key=lambda label: (-max(shares[label]), label))
     cells = [
-        Cell(label if label in known else f"{label} (new)", *shares[label])
+        DistributionCell(label if label in known else f"{label} (new)", *shares[label])
         for label in _in_order(often[:SHOWN])
     ]
     return [*cells, *_rest(shares, often[SHOWN:])]
@@ -96,14 +125,14 @@ def _in_order(labels: list[str]) -> list[str]:
         return labels
 
 
-def _rest(shares: Mapping[str, tuple[float, float]], labels: list[str]) -> list[Cell]:
+def _rest(shares: Mapping[str, tuple[float, float]], labels: list[str]) -> list[DistributionCell]:
     if not labels:
         return []
     sides = zip(*(shares[label] for label in labels), strict=True)
-    return [Cell(f"{len(labels)} others", *map(sum, sides))]
+    return [DistributionCell(f"{len(labels)} others", *map(sum, sides))]
 
 
-def _values(then: NumericSketch, now: NumericSketch) -> list[Cell]:
+def _values(then: NumericSketch, now: NumericSketch) -> list[DistributionCell]:
     """Return a cell per bin that holds anything: with so few, a bin is a value or nearly one."""
     edges = then.edges
     names = ["all values"]
@@ -115,12 +144,16 @@ def _values(then: NumericSketch, now: NumericSketch) -> list[Cell]:
         ]
     cells = zip(names, then.counts / then.total, now.counts / now.total, strict=True)
     return [
-        *(Cell(name, float(old), float(new)) for name, old, new in cells if old + new > 0),
+        *(
+            DistributionCell(name, float(old), float(new))
+            for name, old, new in cells
+            if old + new > 0
+        ),
         *_infinite(then, now),
     ]
 
 
-def _scale(then: NumericSketch, now: NumericSketch) -> list[Cell]:
+def _scale(then: NumericSketch, now: NumericSketch) -> list[DistributionCell]:
     grid = _grid(then)
     sides = [_gather(sketch, grid) / sketch.total for sketch in (then, now)]
     names = [
@@ -129,7 +162,8 @@ def _scale(then: NumericSketch, now: NumericSketch) -> list[Cell]:
         f"{grid[-1]:g} and above",
     ]
     cells = [
-        Cell(name, float(old), float(new)) for name, old, new in zip(names, *sides, strict=True)
+        DistributionCell(name, float(old), float(new))
+        for name, old, new in zip(names, *sides, strict=True)
     ]
     ends = {0, len(cells) - 1}
     shown = [c for i, c in enumerate(cells) if i not in ends or c.then + c.now > 0]
@@ -173,15 +207,15 @@ def _gather(sketch: NumericSketch, grid: Floats) -> Floats:
     return counted.astype(np.float64, copy=False)
 
 
-def _infinite(then: NumericSketch, now: NumericSketch) -> list[Cell]:
+def _infinite(then: NumericSketch, now: NumericSketch) -> list[DistributionCell]:
     cells = [
-        Cell("-infinity", then.below / then.total, now.below / now.total),
-        Cell("infinity", then.above / then.total, now.above / now.total),
+        DistributionCell("-infinity", then.below / then.total, now.below / now.total),
+        DistributionCell("infinity", then.above / then.total, now.above / now.total),
     ]
     return [cell for cell in cells if cell.then + cell.now > 0]
 
 
-def _missing(then: Sketch, now: Sketch) -> list[Cell]:
+def _missing(then: Sketch, now: Sketch) -> list[DistributionCell]:
     if not then.missing + now.missing:
         return []
-    return [Cell("missing", then.missing / then.total, now.missing / now.total)]
+    return [DistributionCell("missing", then.missing / then.total, now.missing / now.total)]
