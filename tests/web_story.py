@@ -179,4 +179,6 @@ def acted_on(replays: Sequence[Replay], model: str, versions: int) -> list[Decis
 if __name__ == "__main__":
     began = time.time()
     story = write_story(Path(sys.argv[1]), began)
-    print(f"{len(story.reports)} reports, {len(story.decisions)} decisions, {time.time() - began:.1f} s")  # noqa: T201
+    print(  # noqa: T201
+        f"{len(story.reports)} reports, {len(story.decisions)} decisions, {time.time() - began:.1f} s"
+    )

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from monitor.web.auth import Auth, Caller, NotKnown, Role
+from monitor.web.auth import Auth, BearerTokens, Caller, NotKnown, Role
 from monitor.web.limits import RateLimit
 
 #: Tells OpenAPI that there are bearer tokens; `Auth` reads them.
@@ -62,6 +62,26 @@ class Door:
         if wait := self._known.take(caller.name):
             raise Refused(429, "too many requests", retry_after=wait)
         return caller
+
+    def sign_in(self, request: Request, token: str) -> float:
+        """Return when a token that a person typed runs out, seconds since 1970 UTC.
+
+        Raises
+        ------
+        Refused
+            If it is not accepted, or tried too often, or if no tokens are used here.
+        """
+        address = request.client.host if request.client else "?"
+        if wait := self._unknown.take(address):
+            raise Refused(429, "too many tries", retry_after=wait)
+        if not isinstance(self._auth, BearerTokens):
+            raise Refused(401, "no token is of use here")
+        if request.headers.get("sec-fetch-site") != "same-origin":
+            raise Refused(401, "a form of another site is not accepted")
+        try:
+            return self._auth.ends(token)
+        except NotKnown as error:
+            raise Refused(401, str(error)) from error
 
 
 def requires(role: Role) -> Callable[..., Caller]:

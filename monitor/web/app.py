@@ -17,6 +17,8 @@ from monitor.errors import EventError, InputError, MonitorError, SettingsError
 from monitor.predictionlog.query import QuestionTooLong
 from monitor.web.access import Door, Refused
 from monitor.web.auth import auth_of
+from monitor.web.pages.show import down
+from monitor.web.pages.sign_in import refusal, wants_page
 from monitor.web.rooms import Rooms
 from monitor.web.shield import Shield
 
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 ROUTERS = (
     "monitor.web.api.health:router",
     "monitor.web.api.predictions:router",
+    "monitor.web.pages.sign_in:router",
+    "monitor.web.pages.routes:router",
 )
 
 _THIS_MACHINE = ["localhost", "127.0.0.1", "[::1]"]
@@ -85,17 +89,23 @@ def _router(place: str) -> APIRouter:
     return router
 
 
-def _refused(_: Request, error: Exception) -> Response:
+def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
+    if wants_page(request):
+        page = refusal(request, error)
+        page.headers.update(headers)
+        return page
     return JSONResponse({"error": str(error)}, error.status, headers)
 
 
-def _failed(_: Request, error: Exception) -> Response:
+def _failed(request: Request, error: Exception) -> Response:
     """Say what went wrong; of this server's own files and settings only that they did."""
     assert isinstance(error, MonitorError)
+    if wants_page(request):
+        return down(error)
     if isinstance(error, InputError | EventError):
         return JSONResponse({"error": str(error)}, 400)
     if isinstance(error, QuestionTooLong):

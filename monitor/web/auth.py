@@ -148,14 +148,21 @@ class BearerTokens:
         NotKnown
             If it is not one of ours, or its time is over.
         """
-        try:
-            claims = self._claims(token)
-        except jwt.PyJWTError as error:
-            raise NotKnown(f"the token is not accepted: {error}") from error
+        claims = self._claims(token)
         roles = claims.get(self._claim, ())
         return Caller(str(claims["sub"]), _roles([roles] if isinstance(roles, str) else roles))
 
+    def ends(self, token: str) -> float:
+        """Return when a token runs out, seconds since 1970 UTC; errors as in `holder`."""
+        return float(self._claims(token)["exp"])
+
     def _claims(self, token: str) -> Mapping[str, Any]:
+        try:
+            return self._checked(token)
+        except jwt.PyJWTError as error:
+            raise NotKnown(f"the token is not accepted: {error}") from error
+
+    def _checked(self, token: str) -> Mapping[str, Any]:
         header = jwt.get_unverified_header(token)
         said = header.get("alg")
         key: Any

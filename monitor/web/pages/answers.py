@@ -6,10 +6,11 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from monitor.metrics.fairness.measures import IMPACT
 from monitor.policy.severity import rank
 from monitor.reports import Action, Family, Stage
 from monitor.web.pages import links
-from monitor.web.pages.words import broke, harmed, instant
+from monitor.web.pages.words import broke, harmed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,10 +24,11 @@ _FAMILIES = tuple(Family)
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Something to do: a sentence, and the command or the page that does it."""
+    """Something done or to be done: a sentence; when, and where more is said; the command that does it."""
 
     text: str
     command: str = ""
+    at: float | None = None
     href: str = ""
 
 
@@ -44,8 +46,14 @@ def gravest(breaches: Sequence[Breach]) -> list[Breach]:
     """Return one breach of each family, the one to speak of first; groups before features."""
     ordered = sorted(
         breaches,
-        # One attribute says more plainly than an intersection whom it is about.
-        key=lambda b: (_FAMILIES.index(b.family), b.rule.count(" & "), -rank(b.severity), -b.value),
+        # One attribute says more plainly than an intersection whom it is about, and a gap more than a ratio.
+        key=lambda b: (
+            _FAMILIES.index(b.family),
+            b.rule.count(" & "),
+            b.rule.startswith(IMPACT),
+            -rank(b.severity),
+            -b.value,
+        ),
     )
     first: dict[Family, Breach] = {}
     for breach in ordered:
@@ -54,7 +62,7 @@ def gravest(breaches: Sequence[Breach]) -> list[Breach]:
 
 
 def answers_of(
-    report: Report | None, decisions: Sequence[Decision], policy: ModelPolicy, *, now: float
+    report: Report | None, decisions: Sequence[Decision], policy: ModelPolicy
 ) -> Answers:
     """Return the answers about a window, or about an incident by the last window that shows it.
 
@@ -72,17 +80,18 @@ def answers_of(
         if report is not None:
             whom.update(dict.fromkeys(harmed(report, breach)))
     if report is not None and breaches and not whom:
-        whom["Nobody in particular: no group was treated worse beyond chance than the reference had it."] = None
+        whom[
+            "Nobody in particular: no group was treated worse beyond chance than the reference had it."
+        ] = None
     return Answers(
         tuple(sentences) or ("Nothing is past its block level.",),
         tuple(whom) or ("Nobody that this window shows.",),
-        tuple(_said(step, now) for step in decisions) or (_nothing_done(report, policy),),
+        tuple(_said(step) for step in decisions) or (_nothing_done(report, policy),),
         tuple(_next(report, decisions, breaches)),
     )
 
 
-def _said(step: Decision, now: float) -> Step:
-    at = instant(step.at, now)
+def _said(step: Decision) -> Step:
     target = step.to_version or "no other version"
     dry = "Dry run: " if step.dry_run else ""
     who = "" if step.actor == "monitor" else f" by {step.actor}"
@@ -95,7 +104,8 @@ def _said(step: Decision, now: float) -> Step:
         Stage.NOTIFIED: f"people were told: {step.reason}",
         Stage.RECORDED: f"put on record: {step.reason}",
     }
-    return Step(f"{at} {dry}{said[step.stage]}{who}.", href=links.decision(step))
+    sentence = f"{dry}{said[step.stage]}{who}."
+    return Step(sentence[:1].upper() + sentence[1:], at=step.at, href=links.decision(step))
 
 
 def _nothing_done(report: Report | None, policy: ModelPolicy) -> Step:
@@ -115,16 +125,33 @@ def _next(
     steps: list[Step] = []
     stages = {step.stage for step in decisions}
     if Stage.FAILED in stages and Stage.DONE not in stages:
-        steps.append(Step("A person is needed: choose a version and move the alias by hand.", by_hand))
+        steps.append(
+            Step("A person is needed: choose a version and move the alias by hand.", by_hand)
+        )
     elif Stage.CONFIRMED in stages:
-        steps.append(Step("The harm has stopped. Keep the version from coming back until its cause is found."))
+        steps.append(
+            Step(
+                "The harm has stopped. Keep the version from coming back until its cause is found."
+            )
+        )
     elif Stage.DONE in stages:
-        steps.append(Step("See whether serving follows the alias; nothing of the target has arrived yet.", "monitor doctor"))
+        steps.append(
+            Step(
+                "See whether serving follows the alias; nothing of the target has arrived yet.",
+                "monitor doctor",
+            )
+        )
     families = {breach.family for breach in breaches}
     if Family.QUALITY in families:
-        steps.append(Step("Ask whoever owns the feed what changed, and when. Do not retrain on this data."))
+        steps.append(
+            Step("Ask whoever owns the feed what changed, and when. Do not retrain on this data.")
+        )
     elif Family.FAIRNESS in families or Family.PREDICTION in families:
-        steps.append(Step("Look at the features at the top of the ranking: the cause is new, and most likely there."))
+        steps.append(
+            Step(
+                "Look at the features at the top of the ranking: the cause is new, and most likely there."
+            )
+        )
     elif families:
         steps.append(Step("Look whether it is the people or the feed that changed."))
     if breaches and not stages & {Stage.DONE, Stage.FAILED} and Family.FAIRNESS in families:

@@ -14,7 +14,9 @@ from monitor.web.pages.decision import Audit, OnRecord
 def audit_of(path: Path, decision_ids: AbstractSet[str]) -> Audit:
     """Return the lines about some decisions, with the whole chain proved anew."""
     if not path.is_file():
-        return Audit(fault="The audit record is not on this machine: run monitor audit verify where the monitor acts.")
+        return Audit(
+            fault="The audit record is not on this machine: run monitor audit verify where the monitor acts."
+        )
     lines = []
     try:
         chain = verify(path)

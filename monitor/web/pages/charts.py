@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 Figure = dict[str, Any]
 
-PARITY = "demographic_parity_difference"
-
 #: A group is told by its mark too, not by its colour alone.
 _MARKS = ("circle", "diamond", "square", "triangle-up", "cross", "star")
 
@@ -42,7 +40,9 @@ def interval(rate: GroupRate) -> tuple[float, float]:
     return float(found.lower[0]), float(found.upper[0])
 
 
-def treatment(windows: Sequence[tuple[Report, FairnessMeasure]], marks: Sequence[Decision]) -> Figure:
+def treatment(
+    windows: Sequence[tuple[Report, FairnessMeasure]], marks: Sequence[Decision]
+) -> Figure:
     """Return each group's rate of favourable answers over time, with 95 % limits."""
     names = sorted({name for _, measure in windows for name in measure.groups})
     data = []
@@ -60,7 +60,12 @@ def treatment(windows: Sequence[tuple[Report, FairnessMeasure]], marks: Sequence
 
 
 def _line_of(
-    name: str, number: int, version: str, seen: Sequence[tuple[Report, GroupRate]], *, is_first: bool
+    name: str,
+    number: int,
+    version: str,
+    seen: Sequence[tuple[Report, GroupRate]],
+    *,
+    is_first: bool,
 ) -> Figure:
     colour = f"--series-{number % 6 + 1}"
     rates = [rate.selection_rate or 0.0 for _, rate in seen]
@@ -93,7 +98,9 @@ def _line_of(
 
 
 def excess(
-    windows: Sequence[tuple[Report, FairnessMeasure]], rules: FairnessRules, marks: Sequence[Decision]
+    windows: Sequence[tuple[Report, FairnessMeasure]],
+    rules: FairnessRules,
+    marks: Sequence[Decision],
 ) -> Figure:
     """Return how much wider the gap is than in the reference, down to what is sure, beside its levels."""
     some = [
@@ -103,7 +110,12 @@ def excess(
         if gap is not None
     ]
     data = [
-        _gaps("within its level", "--accent", "circle", [s for s in some if not is_block(s[1].severity)]),
+        _gaps(
+            "within its level",
+            "--accent",
+            "circle",
+            [s for s in some if not is_block(s[1].severity)],
+        ),
         _gaps("proven past it", "--block", "square", [s for s in some if is_block(s[1].severity)]),
     ]
     levels = gap_levels(windows[0][1], rules)
@@ -112,7 +124,10 @@ def excess(
 
 
 def _gaps(
-    name: str, colour: str, symbol: str, some: Sequence[tuple[Report, FairnessMeasure, float, float]]
+    name: str,
+    colour: str,
+    symbol: str,
+    some: Sequence[tuple[Report, FairnessMeasure, float, float]],
 ) -> Figure:
     return {
         "type": "scatter",
@@ -178,7 +193,9 @@ def traffic(reports: Sequence[Report], marks: Sequence[Decision]) -> Figure:
                 "x": [iso(report.window.end) for report in mine],
                 "y": [report.n for report in mine],
                 "width": [report.window.length * 850 for report in mine],
-                "hovertemplate": "%{y:,} predictions<extra>version " + literal(version) + "</extra>",
+                "hovertemplate": "%{y:,} predictions<extra>version "
+                + literal(version)
+                + "</extra>",
                 "marker": {
                     "color": f"--series-{number % 6 + 1}",
                     "pattern": {"shape": ("", "/", "x", ".")[number % 4], "size": 6},
@@ -203,7 +220,15 @@ def _layout(marks: Iterable[Decision], y: Figure, levels: Levels | None = None) 
     for name, value in () if levels is None else (("warn", levels.warn), ("block", levels.block)):
         line = {"color": f"--{name}", "dash": "dot" if name == "warn" else "solid", "width": 1.5}
         shapes.append(
-            {"type": "line", "x0": 0, "x1": 1, "xref": "paper", "y0": value, "y1": value, "line": line}
+            {
+                "type": "line",
+                "x0": 0,
+                "x1": 1,
+                "xref": "paper",
+                "y0": value,
+                "y1": value,
+                "line": line,
+            }
         )
         place = {"x": 0, "xref": "paper", "xanchor": "left", "y": value, "yanchor": "bottom"}
         notes.append(_note(f"{name} {value:g}", place, colour=f"--{name}"))

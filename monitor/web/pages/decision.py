@@ -14,7 +14,7 @@ from monitor.web.pages.words import ago, rule_name
 
 if TYPE_CHECKING:
     from monitor.policy.model import ModelPolicy
-    from monitor.reports import Decision, Report, Verdict
+    from monitor.reports import Decision, Report, Verdict, Window
 
 _TONES = {
     Stage.FAILED: "block",
@@ -83,8 +83,6 @@ def decision_page(
     reports: Sequence[Report],
     audit: Audit,
     policy: ModelPolicy,
-    *,
-    now: float,
 ) -> DecisionPage:
     """Return the page of one decision.
 
@@ -105,7 +103,7 @@ def decision_page(
         steps=tuple(told),
         title=headline_of(last),
         tone=_TONES[last.stage],
-        answers=answers_of(judged, told, policy, now=now),
+        answers=answers_of(judged, told, policy),
         rule=rule_name(verdict.rule) if verdict is not None and verdict.rule else "",
         verdict=verdict,
         evidence=_evidence(verdict, kept) if verdict is not None else (),
@@ -114,7 +112,7 @@ def decision_page(
     )
 
 
-def _evidence(verdict: Verdict, kept: Mapping[object, Report]) -> tuple[Evidence, ...]:
+def _evidence(verdict: Verdict, kept: Mapping[Window, Report]) -> tuple[Evidence, ...]:
     windows = verdict.windows or (verdict.window,)
     values = [*verdict.values, *[None] * len(windows)]
     return tuple(

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from monitor.desk.fleet import Standing, stand
 from monitor.web.pages import links
 from monitor.web.pages.answers import gravest
-from monitor.web.pages.words import ago, broke, harmed
-from monitor.web.pages.words import instant as words_instant
+from monitor.web.pages.words import ago, broke, harmed, instant
 
 if TYPE_CHECKING:
     from monitor.policy.model import Policy
@@ -175,7 +174,7 @@ def _quietly(state: str, one: Standing, now: float) -> str:
         "rolled back": "Fair again since it was rolled back.",
         "no baseline": "It has no baseline: it is counted, and never judged.",
         "too few": "Too few predictions to judge.",
-        "silent": f"No new window since {words_instant(now - one.age_seconds, now)} UTC.",
+        "silent": f"No new window since {instant(now - one.age_seconds, now)} UTC.",
         "person needed": "Its last rollback failed.",
         "rolling back": "A rollback is under way.",
     }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from monitor.desk.fleet import Standing
+from monitor.metrics.fairness.measures import PARITY
 from monitor.policy.severity import is_block, rank, worst
 from monitor.reports import Action, Severity, Stage
 from monitor.web.pages import charts, links
@@ -16,7 +17,7 @@ from monitor.web.pages.words import broke
 
 if TYPE_CHECKING:
     from monitor.policy.model import Policy
-    from monitor.reports import Decision, Report
+    from monitor.reports import Decision, FairnessMeasure, Report
 
 #: Windows on the page; and columns of the heat map, the newest.
 WINDOWS, COLUMNS = 60, 24
@@ -48,7 +49,11 @@ class Heat:
     @property
     def shade(self) -> int:
         """How much it changed, 0 to 4, for the colour."""
-        return 0 if self.value is None else sum(self.value >= level for level in (0.02, 0.05, 0.1, 0.2))
+        return (
+            0
+            if self.value is None
+            else sum(self.value >= level for level in (0.02, 0.05, 0.1, 0.2))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +123,7 @@ def model_page(
     state = state_of(standing, shown, policy, now)
     marks = [d for d in decisions if d.stage is Stage.DONE and not d.dry_run]
     incident, steps = _incident(reports, decisions, shown, now)
-    answers = answers_of(incident, steps, rules, now=now)
+    answers = answers_of(incident, steps, rules)
     figures = {"traffic": charts.traffic(reports, marks)}
     if any(report.prediction_drift for report in reports):
         figures["answers"] = charts.answers(reports, rules.drift.prediction_psi, marks)
@@ -190,17 +195,19 @@ def _title(state: State, one: Standing, incident: Report | None) -> str:
     }
     if one.rollback is not None and incident is not None and state.tone != "block":
         made = one.rollback
-        return f"Version {made.from_version} was rolled back; version {made.to_version} answers fairly"
+        return (
+            f"Version {made.from_version} was rolled back; version {made.to_version} answers fairly"
+        )
     return words.get(state.word, f"Version {one.version} answers")
 
 
 def _by_attributes(
     reports: Sequence[Report],
-) -> dict[str, list[tuple[Report, charts.FairnessMeasure]]]:
-    found: dict[str, list[tuple[Report, charts.FairnessMeasure]]] = {}
+) -> dict[str, list[tuple[Report, FairnessMeasure]]]:
+    found: dict[str, list[tuple[Report, FairnessMeasure]]] = {}
     for report in reports:
         for measure in report.fairness:
-            if measure.metric.partition("[")[0] == charts.PARITY:
+            if measure.metric.partition("[")[0] == PARITY:
                 answer = measure.metric.partition("[")[2].removesuffix("]")
                 name = " & ".join(measure.attributes) + (f", answer {answer}" if answer else "")
                 found.setdefault(name, []).append((report, measure))
@@ -217,7 +224,10 @@ def _versions(reports: Sequence[Report]) -> tuple[tuple[str, int], ...]:
 def _heat(reports: Sequence[Report]) -> tuple[tuple[str, tuple[Heat, ...]], ...]:
     columns = [{c.feature: c for c in report.drift} for report in reports]
     surges = [
-        {f.feature: worst(g.severity for g in report.quality if g.feature == f.feature) for f in report.quality}
+        {
+            f.feature: worst(g.severity for g in report.quality if g.feature == f.feature)
+            for f in report.quality
+        }
         for report in reports
     ]
     rows = {}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
+from monitor.desk.fleet import stand
 from monitor.web.access import Reader
 from monitor.web.pages import show
 from monitor.web.pages.audit import audit_of
@@ -17,8 +18,8 @@ from monitor.web.pages.live import changes
 from monitor.web.pages.model import WINDOWS, model_page
 from monitor.web.pages.recent import Recent
 from monitor.web.pages.serving import Serving
+from monitor.web.pages.sign_in import Looking, Viewer
 from monitor.web.pages.window import window_page
-from monitor.desk.fleet import stand
 from monitor.web.rooms import Opened, Rooms
 
 if TYPE_CHECKING:
@@ -57,17 +58,17 @@ Shared = Annotated[Desk, Depends(_desk)]
 
 
 @router.get("/")
-def fleet(desk: Shared, caller: Reader) -> HTMLResponse:
+def fleet(desk: Shared, viewer: Looking) -> HTMLResponse:
     """Show every model."""
     now, seen = time.time(), desk.recent.look()
     shown = fleet_of(
         seen.reports, seen.decisions, desk.serving.version, desk.rooms.policy(), now=now
     )
-    return show.page("fleet", now=now, caller=caller, page=shown)
+    return show.page("fleet", now=now, viewer=viewer, page=shown)
 
 
 @router.get("/models/{model:path}/versions/{version}/windows/{span}")
-def window(model: str, version: str, span: str, desk: Shared, caller: Reader) -> HTMLResponse:
+def window(model: str, version: str, span: str, desk: Shared, viewer: Looking) -> HTMLResponse:
     """Show one window of one version."""
     now, (start, end) = time.time(), _span(span)
     store, policy = desk.rooms.store(), desk.rooms.policy()
@@ -75,46 +76,46 @@ def window(model: str, version: str, span: str, desk: Shared, caller: Reader) ->
     near = store.reports(model, version, since=end - around, until=end + around, limit=100)
     found = [r for r in near if f"{r.window.start:.0f}-{r.window.end:.0f}" == f"{start}-{end}"]
     if not found:
-        return _missing(f"No window of {model}, version {version}, is kept that ended then.", caller)
+        return _missing(
+            f"No window of {model}, version {version}, is kept that ended then.", viewer
+        )
     shown = window_page(
         found[-1],
         near,
         store.decisions(model, limit=_DECISIONS),
         policy.of(model),
         policy_sha256=policy.sha256,
-        now=now,
     )
-    return show.page("window", now=now, caller=caller, page=shown)
+    return show.page("window", now=now, viewer=viewer, page=shown)
 
 
 @router.get("/models/{model:path}/decisions/{name}")
-def decision(model: str, name: str, desk: Shared, caller: Reader) -> HTMLResponse:
+def decision(model: str, name: str, desk: Shared, viewer: Looking) -> HTMLResponse:
     """Show one decision with all its steps."""
     now, store = time.time(), desk.rooms.store()
     steps = [d for d in store.decisions(model, limit=_DECISIONS) if d.rollback_id == name]
     if not steps:
-        return _missing(f"No decision of this name about {model} is kept.", caller)
+        return _missing(f"No decision of this name about {model} is kept.", viewer)
     shown = decision_page(
         steps,
         store.reports(model, steps[0].from_version, until=_judged(steps) + 1e-3, limit=200),
         audit_of(desk.rooms.settings.audit.path, {step.decision_id for step in steps}),
         desk.rooms.policy().of(model),
-        now=now,
     )
-    return show.page("decision", now=now, caller=caller, page=shown)
+    return show.page("decision", now=now, viewer=viewer, page=shown)
 
 
 @router.get("/models/{model:path}")
-def model(model: str, desk: Shared, caller: Reader) -> HTMLResponse:
+def model(model: str, desk: Shared, viewer: Looking) -> HTMLResponse:
     """Show one model over its newest windows."""
     now, store = time.time(), desk.rooms.store()
     reports = store.reports(model, limit=WINDOWS)
     if not reports:
-        return _missing(f"No window of {model} is kept.", caller)
+        return _missing(f"No window of {model} is kept.", viewer)
     decisions = store.decisions(model, limit=_DECISIONS)
     (standing,) = stand(reports, decisions, desk.serving.version, now=now)
     shown = model_page(reports, decisions, standing, desk.rooms.policy(), now=now)
-    return show.page("model", now=now, caller=caller, page=shown)
+    return show.page("model", now=now, viewer=viewer, page=shown)
 
 
 @router.get("/live")
@@ -144,8 +145,8 @@ def _span(said: str) -> tuple[int, int]:
 
 
 def _judged(steps: list[Decision]) -> float:
-    return max((s.verdict.window.end if s.verdict is not None else s.at for s in steps))
+    return max(s.verdict.window.end if s.verdict is not None else s.at for s in steps)
 
 
-def _missing(why: str, caller: object) -> HTMLResponse:
-    return show.page("missing", now=time.time(), status=404, caller=caller, why=why)
+def _missing(why: str, viewer: Viewer) -> HTMLResponse:
+    return show.page("missing", now=time.time(), status=404, viewer=viewer, why=why)

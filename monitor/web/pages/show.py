@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -11,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from monitor.desk.html.words import MEANINGS, plain
+from monitor.errors import MonitorError
 from monitor.web.pages import links
 from monitor.web.pages.words import ago, instant, iso, rule_name
 
@@ -32,6 +34,11 @@ def page(name: str, *, now: float, status: int = 200, **shown: Any) -> HTMLRespo
     """Return a page."""
     text = _environment().get_template(f"{name}.html.j2").render(now=now, **shown)
     return HTMLResponse(text, status)
+
+
+def down(error: MonitorError) -> HTMLResponse:
+    """Return the page that says that something behind the pages does not answer."""
+    return page("down", now=time.time(), status=503, viewer=None, why=error.what)
 
 
 @cache

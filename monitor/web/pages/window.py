@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from monitor.desk.html import charts as shapes
 from monitor.desk.html.features import Ranked, findings_of, rank_features, why
-from monitor.desk.html.words import headline, plain
+from monitor.desk.html.words import TITLES, headline, plain
+from monitor.metrics.fairness.measures import IMPACT, PARITY
 from monitor.policy.grading import gap_and_bound, gap_levels, impact_level
+from monitor.policy.severity import is_block
 from monitor.reports import Severity, Stage
 from monitor.web.pages import charts, links
-from monitor.web.pages.answers import Answers, answers_of
+from monitor.web.pages.answers import Answers, answers_of, gravest
 
 if TYPE_CHECKING:
     from monitor.policy.model import FairnessRules, ModelPolicy
@@ -98,7 +100,6 @@ def window_page(
     policy: ModelPolicy,
     *,
     policy_sha256: str,
-    now: float,
 ) -> WindowPage:
     """Return the page of one window.
 
@@ -127,8 +128,8 @@ def window_page(
     before, after = _neighbours(report, neighbours)
     return WindowPage(
         report=report,
-        title=headline(report, policy),
-        answers=answers_of(report, about, policy, now=now),
+        title=_title(report, policy),
+        answers=answers_of(report, about, policy),
         features=tuple(features),
         predictions=tuple(predictions),
         attributes=tuple(_attribute(report, one, policy.fairness) for one in sets),
@@ -142,6 +143,14 @@ def window_page(
         after=after,
         same_policy=report.policy_sha256 in {None, policy_sha256},
     )
+
+
+def _title(report: Report, policy: ModelPolicy) -> str:
+    """Return what is wrong, family by family; where nothing is, that."""
+    titles = [TITLES[breach.family] for breach in gravest(report.breaches)]
+    if not titles:
+        return headline(report, policy)
+    return "; ".join([titles[0], *(title[:1].lower() + title[1:] for title in titles[1:])])
 
 
 def _rests_on(step: Decision, report: Report) -> bool:
@@ -159,13 +168,14 @@ def _neighbours(report: Report, some: Sequence[Report]) -> tuple[str, str]:
 
 def _attribute(report: Report, attributes: tuple[str, ...], rules: FairnessRules) -> Attribute:
     measures = [measure for measure in report.fairness if measure.attributes == attributes]
-    first = next((m for m in measures if m.metric.startswith(charts.PARITY)), measures[0])
+    first = next((m for m in measures if m.metric.startswith(PARITY)), measures[0])
+    is_broken = any(is_block(measure.severity) for measure in measures)
     groups = []
     for name, rate in sorted(first.groups.items(), key=lambda item: item[1].selection_rate or 0.0):
         if rate.selection_rate is None or not 0 <= rate.selection_rate <= 1:
             continue
         lower, upper = charts.interval(rate)
-        is_least = name == first.lowest
+        is_least = is_broken and name == first.lowest
         groups.append(Group(name, rate.n, rate.selection_rate, lower, upper, rate.judged, is_least))
     return Attribute(
         " & ".join(attributes), tuple(groups), tuple(_gap(measure, rules) for measure in measures)
@@ -174,7 +184,9 @@ def _attribute(report: Report, attributes: tuple[str, ...], rules: FairnessRules
 
 def _gap(measure: FairnessMeasure, rules: FairnessRules) -> Gap:
     name = plain(measure.metric.replace("[", " of ").removesuffix("]"))
-    if measure.metric.startswith("disparate_impact"):
-        return Gap(measure, name, measure.value, measure.upper, f"below {impact_level(measure, rules):.3g}")
+    if measure.metric.startswith(IMPACT):
+        return Gap(
+            measure, name, measure.value, measure.upper, f"below {impact_level(measure, rules):.3g}"
+        )
     gap, sure = gap_and_bound(measure)
     return Gap(measure, name, gap, sure, f"{gap_levels(measure, rules).block:g}")

@@ -6,14 +6,12 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from monitor.desk.html.words import MEANINGS, TITLES, plain, split_rule
+from monitor.metrics.fairness.measures import IMPACT, PARITY
 from monitor.policy.grading import fairness_rule
 from monitor.reports import Family
 
 if TYPE_CHECKING:
     from monitor.reports import Breach, FairnessMeasure, Finding, GroupRate, Report
-
-#: Metrics whose groups are told by how often each gets the favourable answer.
-_BY_SELECTION = ("demographic_parity_difference", "disparate_impact")
 
 
 def instant(seconds: float, now: float | None = None) -> str:
@@ -52,7 +50,9 @@ def ago(seconds: float) -> str:
         return "just now"
     if seconds < 3_600:
         return f"{seconds / 60:.0f} min ago"
-    return f"{seconds / 3_600:.0f} h ago" if seconds < 172_800 else f"{seconds / 86_400:.0f} days ago"
+    return (
+        f"{seconds / 3_600:.0f} h ago" if seconds < 172_800 else f"{seconds / 86_400:.0f} days ago"
+    )
 
 
 def rule_name(rule: str) -> str:
@@ -107,13 +107,13 @@ def _treated(measure: FairnessMeasure, least: GroupRate, most: GroupRate) -> tup
     whom = _capital(people_of(measure.attributes, measure.lowest))
     metric, _, answer = measure.metric.partition("[")
     low, high = least.selection_rate, most.selection_rate
-    if metric not in _BY_SELECTION or low is None or high is None:
+    if metric not in {PARITY, IMPACT} or low is None or high is None:
         meaning = MEANINGS.get(metric, plain(metric))
         return (f"{whom}, against {measure.highest}: {meaning}.",)
     wanted = f"the answer {answer.removesuffix(']')}" if answer else "the favourable answer"
     said = [f"{whom} got {wanted} {low:.0%} of the time; {measure.highest} {high:.0%}."]
     excess = measure.value if measure.excess is None else measure.excess
-    if metric == _BY_SELECTION[0] and excess:
+    if metric == PARITY and excess:
         people = round(excess * least.n)
         beyond = "" if measure.baseline is None else ", beyond the gap that the reference had too"
         said.append(f"That is about {people:,} of {least.n:,} people in this window{beyond}.")
@@ -127,7 +127,8 @@ def _damaged(finding: Finding) -> str:
 
 def broke(breach: Breach) -> str:
     """Return what a broken rule means, in a sentence."""
-    level = f"level {breach.threshold:.3g}"
+    under = "not below " if breach.rule.startswith(IMPACT) else ""
+    level = f"level {under}{breach.threshold:.3g}"
     return f"{TITLES[breach.family]}: {rule_name(breach.rule)} {breach.value:.3f}, {level}."
 
 
