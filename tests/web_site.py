@@ -119,13 +119,16 @@ def opened_browser(program: str) -> Iterator[Browser]:
             browser.close()
 
 
+#: Whether a chart that is near has not been drawn.
+_WAITING = """[...document.querySelectorAll('.chart')].some(place => place.offsetParent
+    && place.getBoundingClientRect().top < innerHeight + 300 && place.getBoundingClientRect().bottom > 0
+    && !place.querySelector('.main-svg'))"""
+
+
 def drawn(page: Page) -> None:
     """Wait until every chart that can be seen is drawn."""
-    page.wait_for_function(
-        "[...document.querySelectorAll('.chart')].filter(c => c.offsetParent"
-        " && c.getBoundingClientRect().top < innerHeight + 300).every(c => c.querySelector('.main-svg'))",
-        timeout=60_000,
-    )
+    # By ourselves: the browser's own waiting evaluates a text, which the site's policy forbids.
+    until(lambda: not page.evaluate(_WAITING), deadline=60, pause=0.1, what="drawing the charts")
 
 
 def seen_whole(page: Page) -> None:

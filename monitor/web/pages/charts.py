@@ -33,7 +33,7 @@ def interval(rate: GroupRate) -> tuple[float, float]:
     >>> from monitor.reports import GroupRate
     >>> lower, upper = interval(GroupRate(n=214, selection_rate=0.3))
     >>> round(lower, 3), round(upper, 3)
-    (0.242, 0.364)
+    (0.243, 0.364)
     """
     assert rate.selection_rate is not None  # who asks has looked
     found = wilson([rate.selection_rate * rate.n], [rate.n], critical_value(1))
