@@ -73,9 +73,9 @@ class Site:
 
 
 @contextmanager
-def served_story(folder: Path, **variables: str) -> Iterator[Site]:
+def served_story(folder: Path, *, with_census: bool = True, **variables: str) -> Iterator[Site]:
     """Serve the story on a free port until the block ends."""
-    told = write_story(folder / "monitor.db", time.time())
+    told = write_story(folder / "monitor.db", time.time(), with_census=with_census)
     settings = load_settings(
         {
             "MONITOR_STORE__PATH": str(folder / "monitor.db"),

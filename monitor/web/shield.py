@@ -17,7 +17,8 @@ LARGEST_BODY: Final = 64 << 10
 #: Everything comes from this server; no other site may frame it, read it, or learn an address from it.
 HEADERS: Final[dict[str, str]] = {
     "content-security-policy": (
-        "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+        # plotly.js places what it draws by style attributes; scripts and style elements stand in files of ours.
+        "default-src 'self'; style-src-attr 'unsafe-inline'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
         "form-action 'self'; frame-ancestors 'none'"
     ),
     "x-content-type-options": "nosniff",
