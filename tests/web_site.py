@@ -120,7 +120,7 @@ def opened_browser(program: str) -> Iterator[Browser]:
 
 
 #: Whether a chart that is near has not been drawn.
-_WAITING = """[...document.querySelectorAll('.chart')].some(place => place.offsetParent
+_WAITING = """[...document.querySelectorAll('.chart')].some(place => place.checkVisibility()
     && place.getBoundingClientRect().top < innerHeight + 300 && place.getBoundingClientRect().bottom > 0
     && !place.querySelector('.main-svg'))"""
 

@@ -65,7 +65,7 @@ const watch = (within) => within.querySelectorAll(".chart").forEach((place) => s
 const redraw = () => drawn.forEach((place) => (place.isConnected ? draw(place) : drawn.delete(place)));
 readFigures(document);
 watch(document);
-window.addEventListener("beforeprint", () => document.querySelectorAll(".chart").forEach((place) => place.offsetParent && draw(place)));
+window.addEventListener("beforeprint", () => document.querySelectorAll(".chart").forEach((place) => place.checkVisibility() && draw(place)));
 
 // ------------------------------------------------------------------------------------------ colours
 
