@@ -61,7 +61,7 @@ $(BIN)/python -m pip install --quiet --disable-pip-version-check uv \
 endef
 
 # Each stamp says that the extras of this pyproject.toml are in.
-$(VENV)/.demo: EXTRAS := worker,serve,demo,log
+$(VENV)/.demo: EXTRAS := worker,serve,demo,log,web
 $(VENV)/.dev: EXTRAS := worker,serve,demo,dev
 $(VENV)/.demo $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	@echo "Installing [$(EXTRAS)] into $(VENV); the first time it takes a minute or two ..."

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from types import FrameType
@@ -39,6 +40,9 @@ _PATIENCE = 240.0
     show_default=True,
     help="People who are asked before the feed breaks.",
 )
+@click.option(
+    "--keep", is_flag=True, help="Leave all running at the end, page and servers, until Ctrl-C."
+)
 @settings_option
 @as_json
 @click.pass_context
@@ -50,6 +54,7 @@ def demo(
     settings: Settings,
     *,
     external: bool,
+    keep: bool,
     as_json: bool,
 ) -> None:
     """Watch a served model turn unfair, and the monitor undo it: real Kafka, MLflow and census data.
@@ -77,6 +82,8 @@ def demo(
             wronged = story.end()
             say("Labels come: what turned out to be true of four people in five")
             summary = story.summary(wronged, story.judge_by_labels())
+            if keep:
+                _stay(story, say)
         finally:
             story.traffic.stop()
             story.watch.stop()
@@ -108,6 +115,15 @@ def _follow(story: Story, console: Console) -> None:
                 _tell(story, told, console)
     if not console.is_terminal:
         _tell(story, told, console)
+
+
+def _stay(story: Story, say: Callable[[str], None]) -> None:
+    """Leave all running until Ctrl-C."""
+    say(f"All stays up until Ctrl-C. The page: {story.page}")
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        say("Ending")
 
 
 def _explain(wronged: Wronged, console: Console) -> None:

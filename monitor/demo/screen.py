@@ -58,7 +58,8 @@ def _progress(story: Story) -> RenderableType:
         feed if broken else Text(f"the feed breaks at {fault_row:,}", "dim"),
     )
     people = Text(f"{sent:,} people asked; answered by {answers or 'nobody yet'}")
-    return Panel(Group(people, grid), title="A served model", border_style="blue")
+    page = [Text(f"the same as a page: {story.page}", "cyan")] if story.page else []
+    return Panel(Group(people, grid, *page), title="A served model", border_style="blue")
 
 
 def _windows(story: Story) -> RenderableType:

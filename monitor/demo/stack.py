@@ -81,6 +81,19 @@ class Stack:
         for name, command in (("the monitor", "run"), ("the archiver", "archive")):
             self._run(name, [sys.executable, "-m", "monitor", command], lambda: True)
 
+    def show(self) -> str:
+        """Start the page, as `monitor web` does anywhere; return its address, where it answers in a moment.
+
+        Nothing is started beside a monitor that runs already; its deployment has a page of its own.
+        """
+        if self.external:
+            return ""
+        (port,) = free_ports(1)
+        command = [sys.executable, "-m", "monitor", "web", "--port", str(port)]
+        # Nobody waits for it: the story goes on without a page as well.
+        self._run("the web", command, lambda: True)
+        return f"http://127.0.0.1:{port}"
+
     def _run(self, name: str, command: list[str], ready: Callable[[], bool]) -> None:
         log = self.folder / f"{name.rsplit(maxsplit=1)[-1]}.log"
         process = Process(name, command, log=log, env=self.environment)

@@ -126,7 +126,13 @@ class Summary(Struct, frozen=True, kw_only=True):
 
 @dataclass(slots=True)
 class Story:
-    """The demo under way, for the screen to look at."""
+    """The demo under way, for the screen to look at.
+
+    Attributes
+    ----------
+    page
+        Address of the page; empty where the deployment has its own.
+    """
 
     stack: Stack
     plan: Plan
@@ -136,6 +142,7 @@ class Story:
     faulty: Candidate
     left: str = "2"
     restored: str = "1"
+    page: str = ""
 
     @property
     def before(self) -> list[Report]:
@@ -239,6 +246,9 @@ def begin(stack: Stack, census: Census, say: Say, *, fault_row: int = FAULT_ROW)
     url = stack.serve()
     say("The monitor that runs watches" if stack.external else "Starting the monitor")
     stack.watch()
+    page = stack.show()
+    if page:
+        say(f"The page is at {page}")
     length = load_policy(stack.settings).of(MODEL).windows.length
     span = len(census.production) * GAP
     start = (time.time() - span) // length * length - length
@@ -256,6 +266,7 @@ def begin(stack: Stack, census: Census, say: Say, *, fault_row: int = FAULT_ROW)
         candidates[1],
         left=versions[1],
         restored=versions[0],
+        page=page,
     )
 
 

@@ -103,6 +103,7 @@ def _said(step: Decision) -> Step:
         Stage.REFUSED: f"not rolled back: {step.reason}",
         Stage.NOTIFIED: f"people were told: {step.reason}",
         Stage.RECORDED: f"put on record: {step.reason}",
+        Stage.RESOLVED: f"it is over: {step.reason}",
     }
     sentence = f"{dry}{said[step.stage]}{who}."
     return Step(sentence[:1].upper() + sentence[1:], at=step.at, href=links.decision(step))
@@ -124,7 +125,9 @@ def _next(
     by_hand = f"monitor rollback --model {model} --to VERSION --reason WHY"
     steps: list[Step] = []
     stages = {step.stage for step in decisions}
-    if Stage.FAILED in stages and Stage.DONE not in stages:
+    if Stage.RESOLVED in stages:
+        steps.append(Step("It is over. Keep the version from coming back until its cause is found."))
+    elif Stage.FAILED in stages and Stage.DONE not in stages:
         steps.append(
             Step("A person is needed: choose a version and move the alias by hand.", by_hand)
         )

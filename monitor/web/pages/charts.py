@@ -203,14 +203,15 @@ def traffic(reports: Sequence[Report], marks: Sequence[Decision]) -> Figure:
             }
         )
     layout = _layout(marks, {"nticks": 4, "rangemode": "tozero", "tickformat": ",d"})
-    return {"data": data, "layout": {**layout, "barmode": "stack", "height": 200}}
+    return {"data": data, "layout": {**layout, "barmode": "stack", "height": 230}}
 
 
 def _layout(marks: Iterable[Decision], y: Figure, levels: Levels | None = None) -> Figure:
     shapes: list[Figure] = []
     notes: list[Figure] = []
     for mark in marks:
-        at = iso(mark.at)
+        # Beside the last window that it rests on: windows lie on the events' clock, decisions on ours.
+        at = iso(mark.at if mark.verdict is None else mark.verdict.window.end)
         line = {"color": "--ink", "dash": "dash", "width": 1.5}
         shapes.append(
             {"type": "line", "x0": at, "x1": at, "y0": 0, "y1": 1, "yref": "paper", "line": line}

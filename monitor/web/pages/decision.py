@@ -24,6 +24,7 @@ _TONES = {
     Stage.DONE: "warn",
     Stage.CONFIRMED: "pass",
     Stage.RECORDED: "insufficient",
+    Stage.RESOLVED: "pass",
 }
 
 

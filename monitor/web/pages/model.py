@@ -128,7 +128,7 @@ def model_page(
     if any(report.prediction_drift for report in reports):
         figures["answers"] = charts.answers(reports, rules.drift.prediction_psi, marks)
     fairness = []
-    for number, (name, windows) in enumerate(_by_attributes(reports).items()):
+    for number, (name, windows) in enumerate(_by_attributes(reports)):
         figures[f"t{number}"] = charts.treatment(windows, marks)
         figures[f"e{number}"] = charts.excess(windows, rules.fairness, marks)
         fairness.append(Fairness(name, f"t{number}", f"e{number}", " & " not in name))
@@ -203,7 +203,8 @@ def _title(state: State, one: Standing, incident: Report | None) -> str:
 
 def _by_attributes(
     reports: Sequence[Report],
-) -> dict[str, list[tuple[Report, FairnessMeasure]]]:
+) -> list[tuple[str, list[tuple[Report, FairnessMeasure]]]]:
+    """Return the windows of each attribute, what went wrong first."""
     found: dict[str, list[tuple[Report, FairnessMeasure]]] = {}
     for report in reports:
         for measure in report.fairness:
@@ -211,7 +212,12 @@ def _by_attributes(
                 answer = measure.metric.partition("[")[2].removesuffix("]")
                 name = " & ".join(measure.attributes) + (f", answer {answer}" if answer else "")
                 found.setdefault(name, []).append((report, measure))
-    return found
+
+    def gravity(item: tuple[str, list[tuple[Report, FairnessMeasure]]]) -> tuple[bool, int]:
+        name, windows = item
+        return " & " in name, -max(rank(measure.severity) for _, measure in windows)
+
+    return sorted(found.items(), key=gravity)
 
 
 def _versions(reports: Sequence[Report]) -> tuple[tuple[str, int], ...]:
@@ -275,5 +281,6 @@ def headline_of(step: Decision) -> str:
         Stage.REFUSED: f"Version {left} was not rolled back",
         Stage.NOTIFIED: f"People were told about version {left}",
         Stage.RECORDED: f"Put on record about version {left}",
+        Stage.RESOLVED: f"Over: version {left} {f'was rolled back to {target}' if target else 'breaks no rule any more'}",
     }
     return dry + said[step.stage]
