@@ -86,7 +86,7 @@ def test_the_story_is_followed_from_the_fleet_to_the_harmed_group_to_the_rollbac
     assert page.locator(".feature h3").nth(2).inner_text().startswith("MIL")
 
     page.get_by_label("What happened, and what to do").get_by_role("link").first.click()
-    page.get_by_role("heading", name="Rolled back from version 2 to 1, and confirmed").wait_for()
+    page.get_by_role("heading", name="Over: version 2 was rolled back to 1").wait_for()
     assert page.get_by_label("Windows that the decision rests on").get_by_role("link").count() == 3
     record = page.get_by_role("region", name="On the record").inner_text()
     assert "is whole" in record

@@ -288,6 +288,14 @@ def test_a_decisions_page_links_the_windows_that_are_still_kept():
     assert page.answers.harmed[0].startswith("People with race not white")
 
 
+@pytest.mark.parametrize("stage", Stage)
+def test_each_stage_of_a_decision_has_its_words(stage: Stage):
+    page = decision_page(rolled_back(stage), STORY, Audit(), ModelPolicy())
+    assert "ersion 2" in page.title
+    assert page.answers.done[0].text.endswith(".")
+    assert shown_model(STORY, rolled_back(stage)).events[0].said == page.title
+
+
 def test_an_audit_record_that_was_altered_is_no_proof(tmp_path):
     path = tmp_path / "audit.jsonl"
     assert "not on this machine" in audit_of(path, {"r:done"}).fault

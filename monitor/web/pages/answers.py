@@ -126,7 +126,9 @@ def _next(
     steps: list[Step] = []
     stages = {step.stage for step in decisions}
     if Stage.RESOLVED in stages:
-        steps.append(Step("It is over. Keep the version from coming back until its cause is found."))
+        steps.append(
+            Step("It is over. Keep the version from coming back until its cause is found.")
+        )
     elif Stage.FAILED in stages and Stage.DONE not in stages:
         steps.append(
             Step("A person is needed: choose a version and move the alias by hand.", by_hand)
