@@ -177,6 +177,9 @@ def take_pictures(folder: Path, only: set[str]) -> None:
                     page.goto(site.url + path)
                     seen_whole(page)
                     page.screenshot(path=folder / f"{name}-{scheme}-{size}.png", full_page=True)
+                    if scheme == "light" and size == "wide":
+                        top = {"x": 0, "y": 0, "width": width, "height": 1000}
+                        page.screenshot(path=folder / f"{name}.png", clip=top, full_page=True)
                 page.close()
 
 

@@ -109,12 +109,13 @@ def test_axe_finds_nothing_serious_in_light_or_dark(page: Page, site: Site):
     for path in pages_of(site).values():
         page.goto(path)
         drawn(page)
-        for scheme in ("light", "dark"):
+        # What dark colours can spoil is contrast; the rest is the same page.
+        dark = {"runOnly": {"type": "rule", "values": ["color-contrast"]}}
+        for scheme, options in (("light", None), ("dark", dark)):
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            found = Axe().run(page).response["violations"]
             serious = [
                 (one["id"], [node["html"][:160] for node in one["nodes"][:3]])
-                for one in found
+                for one in Axe().run(page, options=options).response["violations"]
                 if one["impact"] in {"serious", "critical"}
             ]
             assert serious == [], f"{path} in {scheme}"
