@@ -14,6 +14,7 @@ from grafana.alerts import rules
 from grafana.feature import feature
 from grafana.fleet import fleet
 from grafana.itself import itself
+from grafana.labels import labels
 from grafana.runbook import runbook
 from grafana.version import version
 from monitor.policy.load import parse_policy
@@ -34,6 +35,7 @@ def files(policy_file: Path = POLICY) -> dict[str, str]:
         "fleet": fleet(),
         "version": version(policy),
         "feature": feature(policy),
+        "labels": labels(policy),
         "itself": itself(),
         "runbook": runbook(markdown),
     }

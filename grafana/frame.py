@@ -11,14 +11,15 @@ from grafana import flux
 from grafana.panels import FluxQuery, source
 
 #: Uids never change: links, alerts and bookmarks hold on to them.
-FLEET, VERSION, FEATURE, ITSELF, RUNBOOK = (
-    f"monitor-{name}" for name in ("fleet", "version", "feature", "itself", "runbook")
+FLEET, VERSION, FEATURE, LABELS, ITSELF, RUNBOOK = (
+    f"monitor-{name}" for name in ("fleet", "version", "feature", "labels", "itself", "runbook")
 )
 
 _TITLES = {
     FLEET: "Fleet",
     VERSION: "Model version",
     FEATURE: "Feature",
+    LABELS: "Labels",
     ITSELF: "Monitor itself",
     RUNBOOK: "Runbook",
 }

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import attrgetter
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -34,6 +35,8 @@ from tests.grafana_reader import (
     variable_queries,
 )
 from tests.health_samples import busy_health
+from tests.labels import LabelWorld
+from tests.labels import people as labelled_people
 
 pytestmark = pytest.mark.influx
 
@@ -168,7 +171,7 @@ def new_bucket(influx) -> Iterator:
 
 
 @pytest.fixture(scope="module")
-def story(new_bucket) -> Asked:
+def story(new_bucket, tmp_path_factory) -> Asked:
     """Model credit is rolled back from version 3; loans cannot be; quiet stopped; well goes on."""
     store, asked = new_bucket()
     now = time.time()
@@ -191,10 +194,32 @@ def story(new_bucket) -> Asked:
     ]
     assert {"done", "failed"} <= {decision.stage.value for decision in decisions}
     store.write([], decisions)
+    store.write(labelled("credit", "3", end, tmp_path_factory.mktemp("labels")), [])
     store.write([hostile(end)], [])
     write_health(store, busy_health(now - 60), now - 60)
     write_health(store, busy_health(now), now)
     return asked
+
+
+def labelled(model: str, version: str, end: float, directory: Path) -> list[Report]:
+    """What the labels of three windows say; of the women who repay, the last ones are refused."""
+    world = LabelWorld(directory)
+    shares = (0.0, 0.0, 0.6)
+    for seed, wrong in enumerate(shares, start=10):
+        world.label(world.serve(labelled_people(800, seed, wrong=wrong)))
+    reports = world.judge.cycle().reports
+    world.close()
+    assert [report.severity for report in reports][-1] is Severity.BLOCK
+    later = end - world.window(len(shares)).start
+    return [
+        replace(
+            report,
+            model=model,
+            version=version,
+            window=Window(report.window.start + later, report.window.end + later),
+        )
+        for report in reports
+    ]
 
 
 def write_health(store: InfluxStore, health: Health, at: float) -> None:
@@ -272,6 +297,19 @@ def test_the_heat_map_has_a_row_for_each_feature_and_shows_when_it_broke(story: 
     assert len(military) == CLEAN + BROKEN
     assert military.iloc[:CLEAN].max() < 0.1
     assert military.iloc[CLEAN:].min() > 0.2
+
+
+def test_labels_show_who_was_wrongly_refused_and_by_which_level(story: Asked):
+    gap = next(q for q in panel_queries() if "Equal opportunity" in q.where)
+    found = pd.DataFrame(story.rows(gap.text, attributes="sex")).set_index("_field")
+    values = found.loc["value"].sort_values("_time")["_value"].tolist()
+    assert max(values[:-1]) < found.loc["block", "_value"].iloc[-1] < values[-1]
+    rates = next(q for q in panel_queries() if "True positive rate of each" in q.where)
+    newest = {
+        row["group"]: row["_value"]
+        for row in sorted(story.rows(rates.text, attributes="sex"), key=lambda row: row["_time"])
+    }
+    assert newest["woman"] < newest["man"] - 0.3
 
 
 # ------------------------------------------------------------------------------------------- rules

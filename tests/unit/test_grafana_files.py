@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import pytest
 import yaml
+from msgspec.structs import replace
 
 from grafana.files import POLICY, files
 from grafana.runbook import sections
@@ -16,6 +17,7 @@ from monitor.cli.main import cli
 from monitor.policy.load import parse_policy
 from monitor.reports import (
     Action,
+    Basis,
     Breach,
     ColumnDrift,
     Decision,
@@ -23,6 +25,7 @@ from monitor.reports import (
     Family,
     Finding,
     GroupRate,
+    PerformanceMeasure,
     Report,
     Severity,
     Stage,
@@ -93,6 +96,17 @@ def written():
             every_measure(Breach, rule="psi[a]", family=Family.DRIFT, severity=Severity.BLOCK),
         ),
     )
+    labelled = replace(
+        report,
+        basis=Basis.LABELLED,
+        labelled=4,
+        performance=(
+            every_measure(PerformanceMeasure, metric="accuracy", n=9),
+            every_measure(
+                PerformanceMeasure, metric="accuracy", n=9, attributes=("sex",), group="a"
+            ),
+        ),
+    )
     decision = Decision(
         decision_id="d",
         rollback_id="r",
@@ -106,7 +120,8 @@ def written():
     )
     names = {}
     health = health_points(busy_health().registry.collect(), host="a", at=1.0)
-    for point in [*report_points(report), decision_point(decision), *health]:
+    points = [*report_points(report), *report_points(labelled), decision_point(decision)]
+    for point in [*points, *health]:
         tags, fields = names.setdefault(point["measurement"], (set(), set()))
         tags.update(point["tags"])
         fields.update(point["fields"])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
+from importlib.metadata import files
 from pathlib import Path
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
@@ -40,6 +43,25 @@ def mounted(service):
     return [
         volume.split(":")[0] for volume in service.get("volumes", ()) if volume.startswith("./")
     ]
+
+
+def problems(compose):
+    """What the Compose specification's own schema, as check-jsonschema ships it, has against a file."""
+    # Read, not imported: that package's import needs a later click than Faust's.
+    (shipped,) = (file for file in files("check-jsonschema") if file.name == "compose-spec.json")
+    schema = Draft202012Validator(json.loads(shipped.read_text()))
+    return [f"{error.json_path}: {error.message}" for error in schema.iter_errors(compose)]
+
+
+@pytest.mark.parametrize("name", ["docker-compose.yml", "grafana/opt-in/compose.yml"])
+def test_the_file_is_of_the_compose_specification(name):
+    assert problems(yaml.safe_load((REPOSITORY / name).read_text())) == []
+
+
+def test_what_is_not_of_the_compose_specification_is_named():
+    (said,) = problems({"services": {"kafka": {"image": "apache/kafka", "helthcheck": {}}}})
+    assert said.startswith("$.services.kafka")
+    assert "helthcheck" in said
 
 
 def test_the_monitor_is_well_when_it_says_so_where_it_was_told_to_listen(tmp_path):
