@@ -9,7 +9,14 @@ from grafana_foundation_sdk.builders import dashboard as board
 from grafana import flux
 from grafana.flux import OF_FEATURE, OF_MODEL, OF_VERSION
 from grafana.frame import FEATURE, new_dashboard, rollback_marks, variable
-from grafana.panels import Column, level_lines, line_panel, number_panel, table_panel
+from grafana.panels import (
+    Column,
+    level_lines,
+    line_panel,
+    number_panel,
+    shares_panel,
+    table_panel,
+)
 from monitor.policy.model import ModelPolicy
 
 _OF_RULE = f"{OF_VERSION} and r.rule =~ /\\[${{feature:regex}}\\]$/"
@@ -27,6 +34,7 @@ def feature(policy: ModelPolicy) -> board.Dashboard:
     )
     for panel in _now(policy):
         made.with_panel(panel.span(8).height(4))
+    made.with_panel(_then_and_now().span(24).height(9))
     for panel in (_drift(), _distances(), _missing(), _unknown()):
         made.with_panel(panel.span(12).height(9))
     return made.with_panel(_findings().span(12).height(9)).with_panel(
@@ -56,6 +64,16 @@ def _now(policy: ModelPolicy) -> list[Any]:
             unit="percentunit",
         ),
     ]
+
+
+def _then_and_now() -> Any:
+    return shares_panel(
+        "Distribution, then and now",
+        flux.newest_rows("distributions", ("cell", "then", "now"), "place", where=OF_FEATURE),
+        about="Share of all rows in the baseline (then) and in the newest window that shows this column (now): a "
+        "window shows its answers, and the columns that changed most.",
+        name="cell",
+    )
 
 
 def _drift() -> Any:

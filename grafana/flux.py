@@ -127,6 +127,24 @@ def last_rows(
     )
 
 
+def newest_rows(measurement: str, fields: Sequence[str], place: str, *, where: str) -> str:
+    """Return the rows of the newest point in time that has any, in the order of the tag `place`."""
+    rows = pipe(
+        read(measurement, *fields, where=where),
+        f'pivot(rowKey: {_columns("_time", place)}, columnKey: ["_field"], valueColumn: "_value")',
+        "group()",
+    )
+    newest = pipe(
+        "rows", 'sort(columns: ["_time"], desc: true)', "limit(n: 1)", 'keep(columns: ["_time"])'
+    )
+    together = pipe(
+        'join(tables: {rows: rows, newest: newest}, on: ["_time"])',
+        f"sort(columns: {_columns(place)})",
+        f"keep(columns: {_columns(*fields)})",
+    )
+    return f"rows = {rows}\n\nnewest = {newest}\n\n{together}"
+
+
 def choices(tag: str, measurement: str, where: str = "") -> str:
     """Return a variable's choices: the values that a tag has in the dashboard's time."""
     more = f" and {where}" if where else ""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from grafana_foundation_sdk.builders import common as shared
-from grafana_foundation_sdk.builders import dashboard as board
 from grafana_foundation_sdk.builders import (
+    barchart,
     stat,
     statetimeline,
     statushistory,
@@ -15,6 +14,8 @@ from grafana_foundation_sdk.builders import (
     text,
     timeseries,
 )
+from grafana_foundation_sdk.builders import common as shared
+from grafana_foundation_sdk.builders import dashboard as board
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.cog.variants import Dataquery
 from grafana_foundation_sdk.models import common, dashboard
@@ -109,6 +110,15 @@ def bar_panel(title: str, query: str, *, about: str, name: str) -> timeseries.Pa
     panel = line_panel(title, query, about=about, name=name, unit="short")
     stacking = shared.StackingConfig().mode(common.StackingMode.NORMAL)
     return panel.draw_style(common.GraphDrawStyle.BARS).fill_opacity(60).stacking(stacking)
+
+
+def shares_panel(title: str, query: str, *, about: str, name: str) -> barchart.Panel:
+    """Return bars side by side, one of each number for every row; `name` is the column that says what a row is."""
+    panel = barchart.Panel()
+    _fill(panel, title, query, about)
+    panel.x_field(name).unit("percentunit").x_tick_label_max_length(24)
+    panel.show_value(common.VisibilityMode.NEVER).group_width(0.8)
+    return panel.tooltip(shared.VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI))
 
 
 def fill_between(panel: timeseries.Panel, lower: str, upper: str) -> timeseries.Panel:

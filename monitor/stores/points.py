@@ -9,6 +9,7 @@
     groups        attributes, group, answer        n, selection_rate, ...
     quality       check, feature                   share, baseline_share, sentence, severity, level
     breaches      rule, family                     value, threshold, severity, level
+    distributions feature, place                   cell (its name), then, now: shares of the columns that changed most
     labelled                                       n, labelled, coverage, revision, status, severity, level, report_*
     performance   metric, attributes, group        n, value, lower, upper, baseline, loss, loss_lower, severity, level
     labelled_fairness, labelled_groups, labelled_breaches: as above, by what turned out to be true
@@ -64,7 +65,15 @@ def nanoseconds(seconds: float) -> int:
 #: Which measurements a report of each basis is written to.
 MEASUREMENTS: Mapping[Basis, tuple[str, ...]] = MappingProxyType(
     {
-        Basis.PREDICTIONS: ("windows", "drift", "fairness", "groups", "quality", "breaches"),
+        Basis.PREDICTIONS: (
+            "windows",
+            "drift",
+            "fairness",
+            "groups",
+            "quality",
+            "breaches",
+            "distributions",
+        ),
         Basis.LABELLED: (
             "labelled",
             "performance",
@@ -91,6 +100,7 @@ def report_points(report: Report) -> list[Point]:
         *_groups(report),
         *_quality(report),
         *_breaches(report),
+        *_distributions(report),
     ]
 
 
@@ -193,6 +203,15 @@ def _breaches(report: Report) -> Iterator[Point]:
         fields = _plain(breach, "rule", "family", "groups") | _severity(breach.severity)
         tags = {"rule": breach.rule, "family": breach.family.value}
         yield _of_window(report, "breaches", tags, fields)
+
+
+def _distributions(report: Report) -> Iterator[Point]:
+    for shown in report.distributions:
+        for place, cell in enumerate(shown.cells):
+            # Its name is a value of the data, and a tag makes a series: the place among the cells has an end.
+            tags = {"feature": shown.feature, "place": f"{place:02}"}
+            fields = {"cell": cell.name, "then": cell.then, "now": cell.now}
+            yield _of_window(report, "distributions", tags, fields)
 
 
 def _of_window(

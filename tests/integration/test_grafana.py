@@ -255,6 +255,10 @@ def test_a_panel_gets_rows_of_the_shape_that_it_shows(query, story: Asked):
         (arranged,) = query.holder["transformations"]
         assert names <= set(arranged["options"]["renameByName"])
         assert len({row["table"] for row in rows}) == 1
+    elif query.kind == "barchart":
+        assert names == {"cell", "then", "now"}
+        for side in ("then", "now"):
+            assert sum(row[side] for row in rows) == pytest.approx(1, abs=1e-3)  # each is rounded
     elif query.kind == "annotation":
         assert names == {"time", "title", "text", "tags"}
     else:
@@ -297,6 +301,15 @@ def test_the_heat_map_has_a_row_for_each_feature_and_shows_when_it_broke(story: 
     assert len(military) == CLEAN + BROKEN
     assert military.iloc[:CLEAN].max() < 0.1
     assert military.iloc[CLEAN:].min() > 0.2
+
+
+def test_a_feature_shows_what_it_looked_like_then_and_now(story: Asked):
+    (shares,) = (query for query in panel_queries() if query.kind == "barchart")
+    found = {row["cell"]: row for row in story.rows(shares.text)}
+    assert found["served"]["then"] == pytest.approx(0.4, abs=0.03)
+    broken = found["0 (new)"]
+    assert broken["then"] == 0
+    assert broken["now"] == pytest.approx(0.3, abs=0.06)
 
 
 def test_labels_show_who_was_wrongly_refused_and_by_which_level(story: Asked):

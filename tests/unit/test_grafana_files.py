@@ -21,6 +21,8 @@ from monitor.reports import (
     Breach,
     ColumnDrift,
     Decision,
+    Distribution,
+    DistributionCell,
     FairnessMeasure,
     Family,
     Finding,
@@ -91,6 +93,7 @@ def written():
                 groups={"a": rates},
             ),
         ),
+        distributions=(Distribution(feature="a", cells=(DistributionCell("x", 0.5, 0.5),)),),
         quality=(every_measure(Finding, check="constant", feature="a"),),
         breaches=(
             every_measure(Breach, rule="psi[a]", family=Family.DRIFT, severity=Severity.BLOCK),
