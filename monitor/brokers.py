@@ -36,6 +36,13 @@ _FIXES = {
     ),
 }
 
+#: How a broker's refusal of a client's certificate looks under TLS 1.3: it comes after the handshake, as an alert on a
+#: connection that was thought open.
+_ALERT = "SSL alert"
+_CERTIFICATE = (
+    "The broker asks for a certificate that it trusts: check kafka.ssl_cert and kafka.ssl_key."
+)
+
 
 def reach(kafka: Mapping[str, Any], *, seconds: float = 10.0) -> int:
     """Return how many brokers there are.
@@ -74,11 +81,11 @@ def reach(kafka: Mapping[str, Any], *, seconds: float = 10.0) -> int:
             return len(admin.list_topics(timeout=min(1.0, seconds)).brokers)
         except KafkaException as error:
             admin.poll(0.0)
-            for code, fix in _FIXES.items():
-                for trouble in troubles:
-                    if trouble.code() == code:
-                        reason = f"the broker does not let this process in: {_brief(trouble)}"
-                        raise KafkaError(reason, where=where, fix=fix) from error
+            for trouble in sorted(troubles, key=_rank):
+                fix = _fix(trouble)
+                if fix is not None:
+                    reason = f"the broker does not let this process in: {_brief(trouble)}"
+                    raise KafkaError(reason, where=where, fix=fix) from error
             if time.monotonic() > deadline:
                 reason = f"the broker does not answer ({error.args[0].str()})"
                 raise Unreached(reason, where=where, fix=_UNREACHED) from error
@@ -86,8 +93,18 @@ def reach(kafka: Mapping[str, Any], *, seconds: float = 10.0) -> int:
 
 def in_plain_words(trouble: Code) -> str:
     """Return what a client was told, with the setting to mend where that is known."""
-    fix = _FIXES.get(trouble.code())
+    fix = _fix(trouble)
     return trouble.str() if fix is None else f"{_brief(trouble)}. {fix}"
+
+
+def _fix(trouble: Code) -> str | None:
+    return _CERTIFICATE if _ALERT in trouble.str() else _FIXES.get(trouble.code())
+
+
+def _rank(trouble: Code) -> int:
+    """Return where a trouble stands among those to look for first."""
+    known = list(_FIXES)
+    return known.index(trouble.code()) if trouble.code() in known else len(known)
 
 
 def _brief(trouble: Code) -> str:
