@@ -28,6 +28,7 @@ from monitor.registry.mlflow_registry import Registry
 from monitor.reports import DeadLetter, Decision, Report, Stage
 from monitor.servers import Process
 from monitor.settings import load_settings
+from monitor.stores.sqlite import SqliteStore
 from monitor.stream.topics import TopicNames, topic_configs
 from monitor.testing import until
 from tests.conftest import REPOSITORY
@@ -156,7 +157,7 @@ def story(broker, mlflow_uri, tmp_path_factory) -> Iterator[Story]:
         until(lambda: Stage.DONE in stages(), deadline=240, pause=0.5)
         made = Story(broker, deployment, model, published, folder / "log")
         until(lambda: rows(made) >= published, deadline=240, pause=0.5)
-        until(lambda: len(deployment.ask("decisions")) >= 2, deadline=240)
+        until(lambda: len(kept(made)[1]) >= 2, deadline=240, pause=0.5)
         yield made
     finally:
         deployment.stop()
@@ -170,11 +171,20 @@ def rows(story: Story) -> int:
     return DeltaTable(story.archived).to_pyarrow_table(columns=["prediction_id"]).num_rows
 
 
+def kept(story: Story) -> tuple[list[Report], list[Decision]]:
+    """What the store holds: the sink reads two topics of its own."""
+    store = SqliteStore(story.deployment.folder / "monitor.db")
+    try:
+        return store.reports(story.model), store.decisions(story.model)
+    finally:
+        store.close()
+
+
 def test_a_deployment_does_all_its_work_with_the_listed_rights_alone(story):
     reports = [r for r in story.deployment.values("reports", Report) if r.model == story.model]
     assert sum(r.n for r in reports if r.revision == 0) >= 2 * ROWS
     assert Registry(story.deployment.settings.registry.uri).alias(story.model, "champion") == "1"
-    assert [r for r in story.deployment.ask("reports") if r["model"] == story.model]
+    assert kept(story)[0]
     assert rows(story) == story.published == WINDOWS * ROWS
     said = story.deployment.logs()
     assert "AUTHORIZATION" not in said.upper(), said
