@@ -37,7 +37,7 @@ from tests.secure_kafka import Authority, SecureKafka, documented_acls
 
 pytestmark = pytest.mark.kafka
 
-ROLES = ("publisher", "worker", "actor", "archiver", "reader")
+ROLES = ("publisher", "worker", "actor", "archiver", "reader", "auditor")
 PASSWORDS = {role: f"not-to-be-seen-{role}" for role in ROLES}
 POLICY = """
 defaults:
@@ -198,7 +198,7 @@ def test_a_bad_record_and_a_mis_keyed_one_go_where_they_belong(story):
     producer = Producer(config)
     for partition in (0, 1):
         producer.produce("predictions", b"{", f"{story.model}/2".encode(), partition=partition)
-    assert producer.flush(30) == 0
+    assert producer.flush(120) == 0
     until(
         lambda: len(story.deployment.values("dead_letters", DeadLetter)) >= before + 2,
         deadline=240,
@@ -220,18 +220,19 @@ def refused(config: dict, act) -> int:
 
 
 def read(topic: str, group: str):
-    def act(config: dict) -> None:
+    def act(config: dict) -> bool:
         settings = {**config, "group.id": group, "auto.offset.reset": "earliest"}
         consumer = Consumer(settings)
         try:
             consumer.subscribe([topic])
-            end = time.monotonic() + 30
+            end = time.monotonic() + 120
             while time.monotonic() < end:
                 message = consumer.poll(1.0)
                 if message is not None and message.error() is not None:
                     raise KafkaException(message.error())
                 if message is not None:
-                    return
+                    return True
+            return False
         finally:
             consumer.close()
 
@@ -243,7 +244,7 @@ def write(topic: str):
         failed: list[KafkaError] = []
         producer = Producer(config)
         producer.produce(topic, b"{}", on_delivery=lambda error, _: failed.append(error))
-        producer.flush(30)
+        producer.flush(120)
         if failed[0] is not None:
             raise KafkaException(failed[0])
 
@@ -266,6 +267,8 @@ DENIED = {
         ("reader", write("predictions")),
         ("reader", write("decisions")),
         ("reader", read("predictions", "reader-2")),
+        ("reader", read("dead-letters", "reader-3")),
+        ("auditor", read("predictions", "auditor-2")),
         ("archiver", write("predictions")),
         ("worker", write("decisions")),
         ("actor", write("predictions")),
@@ -277,9 +280,10 @@ def test_a_role_cannot_do_what_another_is_for(story, role, act):
     assert refused(config, act) in DENIED
 
 
-def test_a_reader_may_read_reports(story):
-    config = load_settings(story.broker.with_password("reader")).kafka.confluent()
-    read("reports", "reader-dashboard")(config)
+@pytest.mark.parametrize(("role", "topic"), [("reader", "reports"), ("auditor", "dead-letters")])
+def test_a_role_can_do_what_it_is_for(story, role, topic):
+    config = load_settings(story.broker.with_password(role)).kafka.confluent()
+    assert read(topic, f"{role}-1")(config)
 
 
 # ---------------------------------------------------------------------------------- wrong credentials
