@@ -17,6 +17,9 @@ from monitor.servers.influx import VERSION, find_influxd
 
 REPOSITORY = Path(__file__).parents[1]
 
+# Models are trained in one thread: on a busy machine several wait for each other at every step.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # The same examples in every run: a failure can be repeated, and flaky is failing.
 settings.register_profile(
     "ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
