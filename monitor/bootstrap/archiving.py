@@ -6,6 +6,7 @@ import datetime as dt
 import getpass
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from monitor.bootstrap.shared import load_policy, open_registry, open_store
@@ -145,8 +146,9 @@ def open_labelled_log(settings: Settings) -> LabelledLog:
     return LabelledLog(_prediction_table(settings), _label_table(settings), keys)
 
 
-def open_label_judge(settings: Settings) -> LabelJudge:
-    """Return the judge of windows by their labels.
+@contextmanager
+def open_label_judge(settings: Settings) -> Iterator[LabelJudge]:
+    """Give the judge of windows by their labels; at the end its broker and store are let go.
 
     Raises
     ------
@@ -157,18 +159,23 @@ def open_label_judge(settings: Settings) -> LabelJudge:
     from monitor.outcomes.said import KafkaSaid
 
     topics = settings.topics.names()
-    said = KafkaSaid(
-        settings.kafka.confluent(), reports=topics["reports"], verdicts=topics["verdicts"]
-    )
-    return LabelJudge(
-        open_labelled_log(settings),
-        open_store(settings),
-        open_registry(settings),
-        load_policy(settings),
-        said,
-        patience=settings.log.label_patience_seconds,
-        now=time.time,
-    )
+    labelled = open_labelled_log(settings)
+    with ExitStack() as opened:
+        said = KafkaSaid(
+            settings.kafka.confluent(), reports=topics["reports"], verdicts=topics["verdicts"]
+        )
+        opened.callback(said.close)
+        store = open_store(settings)
+        opened.callback(store.close)
+        yield LabelJudge(
+            labelled,
+            store,
+            open_registry(settings),
+            load_policy(settings),
+            said,
+            patience=settings.log.label_patience_seconds,
+            now=time.time,
+        )
 
 
 def _prediction_table(settings: Settings) -> PredictionTable:

@@ -68,15 +68,16 @@ def judge(settings: Settings, *, once: bool, as_json: bool) -> None:
 
     Until SIGTERM or Ctrl-C. One such process is enough; a second one says the same again.
     """
-    opened = open_label_judge(settings)
     if not once:
         log_as_json()
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        opened.run(stop, seconds=settings.log.judge_seconds)
+        with open_label_judge(settings) as judging:
+            judging.run(stop, seconds=settings.log.judge_seconds)
         return
-    done = opened.cycle()
+    with open_label_judge(settings) as judging:
+        done = judging.cycle()
     if as_json:
         print_json(
             {

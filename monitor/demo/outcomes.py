@@ -78,7 +78,8 @@ def judge_by_labels(
     archived, deadline = open_labelled_log(settings), time.monotonic() + _WITHIN
     while len(archived.news(MODEL, {}).arrived) < len(labels) and time.monotonic() < deadline:
         time.sleep(0.5)
-    reports = {report.window: report for report in open_label_judge(settings).cycle().reports}
+    with open_label_judge(settings) as judging:
+        reports = {report.window: report for report in judging.cycle().reports}
     judged = [reports[report.window] for report in (*before, *during) if report.window in reports]
     if not judged:
         return None

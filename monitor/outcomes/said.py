@@ -57,6 +57,10 @@ class KafkaSaid:
         if failed or left:
             raise self._away(failed[0].str() if failed else "it did not confirm in time")
 
+    def close(self) -> None:
+        """Let go of the broker."""
+        self._producer.close()
+
     def _away(self, why: object) -> KafkaError:
         return KafkaError(
             f"labelled reports cannot be published: {why}",

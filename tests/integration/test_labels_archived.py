@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import threading
 
+import msgspec
 import pytest
+from confluent_kafka import Consumer
 
 from monitor.predictionlog.archiver import Archiver, BatchSize
+from monitor.predictionlog.keys import MasterKey
 from monitor.predictionlog.labels import LABELS, LabelRows
 from monitor.predictionlog.table import PredictionTable
+from monitor.reports import Basis, Report
 from monitor.testing import until
 from tests.command import call
+from tests.labels import POLICY, LabelWorld, people
 
 pytestmark = pytest.mark.kafka
 
@@ -65,3 +71,51 @@ def test_a_file_of_labels_is_archived_exactly_once_across_two_archivers(
     )
     assert len(places) == 2 * LABELLED
     assert len(set(rows["prediction_id"].to_pylist())) == LABELLED
+
+
+def test_what_labels_say_of_a_window_is_published_for_whoever_reads_reports(
+    kafka, topics, tmp_path, monkeypatch, capsys
+):
+    text = base64.b64encode(bytes(range(32))).decode()
+    monkeypatch.setattr("tests.archive.master_key", lambda: MasterKey(text))
+    world = LabelWorld(tmp_path)
+    world.label(world.serve(people(1_500, 7, wrong=0.6)))
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(POLICY)
+    reports = topics("reports")
+    for name, value in {
+        "KAFKA__BOOTSTRAP": kafka.bootstrap,
+        "TOPICS__REPORTS": reports,
+        "TOPICS__VERDICTS": topics("verdicts"),
+        "STORE__PATH": tmp_path / "reports.db",
+        "LOG__PATH": tmp_path / "log",
+        "LOG__KEYS": tmp_path / "keys",
+        "LOG__MASTER_KEY": text,
+        "POLICY__PATH": policy,
+    }.items():
+        monkeypatch.setenv(f"MONITOR_{name}", str(value))
+    monkeypatch.setattr("monitor.bootstrap.archiving.open_registry", lambda _: world)
+    ended = call(capsys, "labels", "judge", "--once", "--json")
+    assert (ended.json["labels"], ended.json["waiting"], ended.json["unmatched"]) == (1_500, 0, [])
+    (said,) = ended.json["reports"]
+    consumer = Consumer(
+        {
+            "bootstrap.servers": kafka.bootstrap,
+            "group.id": reports,
+            "auto.offset.reset": "earliest",
+        }
+    )
+    consumer.subscribe([reports])
+    heard = []
+    until(
+        lambda: heard.extend(m for m in consumer.consume(1, 1.0) if m.error() is None) or heard,
+        what="the report is on its topic",
+        deadline=120,
+    )
+    consumer.close()
+    (message,) = heard
+    assert message.key() == b"credit/1"
+    report = msgspec.json.decode(message.value(), type=Report)
+    assert (report.basis, report.labelled) == (Basis.LABELLED, said["labelled"])
+    assert any(b.rule.startswith("equal_opportunity") for b in report.breaches)
+    world.close()
