@@ -13,15 +13,18 @@ from monitor.errors import RegistryUnavailable
 from monitor.policy.model import ModelPolicy, Policy
 from monitor.reports import (
     Action,
+    Basis,
     Breach,
     ColumnDrift,
     Decision,
     Distribution,
     DistributionCell,
+    Estimate,
     FairnessMeasure,
     Family,
     Finding,
     GroupRate,
+    PerformanceMeasure,
     Report,
     Severity,
     Stage,
@@ -30,7 +33,7 @@ from monitor.reports import (
     Window,
 )
 from monitor.testing import until
-from monitor.web.pages import charts, links
+from monitor.web.pages import charts, links, show
 from monitor.web.pages.answers import answers_of, gravest
 from monitor.web.pages.audit import audit_of
 from monitor.web.pages.decision import Audit, decision_page
@@ -276,6 +279,48 @@ def test_a_window_that_no_decision_rests_on_shows_none():
     page = window_page(STORY[0], STORY, STEPS, ModelPolicy(), policy_sha256="x")
     assert page.answers.done[0].text == "Nothing, and nothing had to be."
     assert not page.attributes[0].groups[0].is_least
+
+
+def test_what_turned_out_to_be_true_stands_on_the_windows_page_with_each_groups_share():
+    labelled = replace(
+        STORY[4],
+        basis=Basis.LABELLED,
+        labelled=900,
+        fairness=(measure(0.5, 0.8, metric="equal_opportunity_difference"),),
+        performance=(
+            PerformanceMeasure(metric="accuracy", n=900, value=0.71, lower=0.68, baseline=0.82),
+            PerformanceMeasure(
+                metric="accuracy", n=200, value=0.55, attributes=("race",), group="not white"
+            ),
+            PerformanceMeasure(
+                metric="precision", n=80, value=0.9, attributes=("race",), group="not white"
+            ),
+            PerformanceMeasure(
+                metric="accuracy", n=700, value=0.76, attributes=("race",), group="white"
+            ),
+        ),
+    )
+    page = window_page(STORY[4], STORY, STEPS, ModelPolicy(), policy_sha256="x", labelled=labelled)
+    assert page.labels is not None
+    assert page.labels.coverage == 0.75
+    (race,) = page.labels.groups
+    assert race.groups == (("not white", 200, (0.55, 0.9)), ("white", 700, (0.76, None)))
+    text = show.page("window", now=NOW, viewer=None, page=page).body.decode()
+    assert "900 of the predictions have a label, 75.0%." in text
+    assert "equal opportunity difference of race" in text
+
+
+@pytest.mark.parametrize(
+    ("estimate", "said"),
+    [
+        (Estimate(accuracy=0.81, reference=0.83), "81.0% of the answers are right, 83.0% of the"),
+        (Estimate(withheld="the inputs drift: MIL"), "expect nothing: the inputs drift: MIL."),
+    ],
+)
+def test_before_labels_come_a_window_says_what_its_scores_let_expect(estimate, said):
+    report = replace(STORY[0], estimate=estimate)
+    page = window_page(report, STORY, [], ModelPolicy(), policy_sha256="x")
+    assert said in show.page("window", now=NOW, viewer=None, page=page).body.decode()
 
 
 def test_a_decisions_page_links_the_windows_that_are_still_kept():

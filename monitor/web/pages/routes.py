@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from monitor.desk.fleet import stand
+from monitor.reports import Basis
 from monitor.web.access import Reader
 from monitor.web.pages import show
 from monitor.web.pages.audit import audit_of
@@ -79,12 +80,14 @@ def window(model: str, version: str, span: str, desk: Shared, viewer: Looking) -
         return _missing(
             f"No window of {model}, version {version}, is kept that ended then.", viewer
         )
+    truths = store.reports(model, version, since=end - 1, until=end + 1, basis=Basis.LABELLED)
     shown = window_page(
         found[-1],
         near,
         store.decisions(model, limit=_DECISIONS),
         policy.of(model),
         policy_sha256=policy.sha256,
+        labelled=next((one for one in truths if one.window == found[-1].window), None),
     )
     return show.page("window", now=now, viewer=viewer, page=shown)
 

@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING
 
 from monitor.desk.html import charts as shapes
 from monitor.desk.html.features import Ranked, findings_of, rank_features, why
-from monitor.desk.html.words import TITLES, headline, plain
-from monitor.metrics.fairness.measures import IMPACT, PARITY
-from monitor.policy.grading import gap_and_bound, gap_levels, impact_level
-from monitor.policy.severity import is_block
+from monitor.desk.html.words import TITLES, headline
 from monitor.reports import Severity, Stage
-from monitor.web.pages import charts, links
+from monitor.web.pages import links
 from monitor.web.pages.answers import Answers, answers_of, gravest
+from monitor.web.pages.groups import Attribute, attribute_of
+from monitor.web.pages.labels import Labels, labels_of
 
 if TYPE_CHECKING:
-    from monitor.policy.model import FairnessRules, ModelPolicy
-    from monitor.reports import Decision, Distribution, FairnessMeasure, Finding, Report
+    from monitor.policy.model import ModelPolicy
+    from monitor.reports import Decision, Distribution, Finding, Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,44 +30,13 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    """One group's treatment; the limits are 95 %, in [0, 1]."""
-
-    name: str
-    n: int
-    rate: float
-    lower: float
-    upper: float
-    judged: bool
-    is_least: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """One measure beside its level, in words."""
-
-    measure: FairnessMeasure
-    name: str
-    judged: float | None
-    sure: float | None
-    level: str
-
-
-@dataclass(frozen=True, slots=True)
-class Attribute:
-    """All that is said of one protected attribute, or of the combination of all."""
-
-    name: str
-    groups: tuple[Group, ...]
-    gaps: tuple[Gap, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class WindowPage:
     """The page.
 
     Attributes
     ----------
+    labels
+        What turned out to be true; None where nothing is known, nor expected.
     before, after
         Addresses of the version's neighbouring windows; empty at either end.
     same_policy
@@ -82,6 +50,7 @@ class WindowPage:
     predictions: tuple[Column, ...]
     attributes: tuple[Attribute, ...]
     findings: tuple[Finding, ...]
+    labels: Labels | None
     figures: dict[str, shapes.Figure]
     before: str
     after: str
@@ -100,6 +69,7 @@ def window_page(
     policy: ModelPolicy,
     *,
     policy_sha256: str,
+    labelled: Report | None = None,
 ) -> WindowPage:
     """Return the page of one window.
 
@@ -109,6 +79,8 @@ def window_page(
         Windows of the same version, oldest first.
     decisions
         The model's steps, oldest first; those that rest on this window are shown.
+    labelled
+        The report of the same window by its labels, once there are any.
     """
     about = [step for step in decisions if _rests_on(step, report)]
     distributions = {one.feature: one for one in report.distributions}
@@ -132,8 +104,9 @@ def window_page(
         answers=answers_of(report, about, policy),
         features=tuple(features),
         predictions=tuple(predictions),
-        attributes=tuple(_attribute(report, one, policy.fairness) for one in sets),
+        attributes=tuple(attribute_of(report, one, policy.fairness) for one in sets),
         findings=tuple(findings_of(report)),
+        labels=labels_of(report, labelled, policy.fairness),
         figures={
             column.figure: shapes.bars(column.distribution)
             for column in (*features, *predictions)
@@ -164,29 +137,3 @@ def _neighbours(report: Report, some: Sequence[Report]) -> tuple[str, str]:
     before = [one for one in some if one.window < report.window]
     after = [one for one in some if one.window > report.window]
     return links.window(before[-1]) if before else "", links.window(after[0]) if after else ""
-
-
-def _attribute(report: Report, attributes: tuple[str, ...], rules: FairnessRules) -> Attribute:
-    measures = [measure for measure in report.fairness if measure.attributes == attributes]
-    first = next((m for m in measures if m.metric.startswith(PARITY)), measures[0])
-    is_broken = any(is_block(measure.severity) for measure in measures)
-    groups = []
-    for name, rate in sorted(first.groups.items(), key=lambda item: item[1].selection_rate or 0.0):
-        if rate.selection_rate is None or not 0 <= rate.selection_rate <= 1:
-            continue
-        lower, upper = charts.interval(rate)
-        is_least = is_broken and name == first.lowest
-        groups.append(Group(name, rate.n, rate.selection_rate, lower, upper, rate.judged, is_least))
-    return Attribute(
-        " & ".join(attributes), tuple(groups), tuple(_gap(measure, rules) for measure in measures)
-    )
-
-
-def _gap(measure: FairnessMeasure, rules: FairnessRules) -> Gap:
-    name = plain(measure.metric.replace("[", " of ").removesuffix("]"))
-    if measure.metric.startswith(IMPACT):
-        return Gap(
-            measure, name, measure.value, measure.upper, f"below {impact_level(measure, rules):.3g}"
-        )
-    gap, sure = gap_and_bound(measure)
-    return Gap(measure, name, gap, sure, f"{gap_levels(measure, rules).block:g}")
