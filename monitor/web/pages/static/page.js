@@ -41,7 +41,7 @@ const draw = (place) => {
   const layout = coloured(figure.layout);
   Plotly.react(place, coloured(figure.data), {
     ...layout,
-    xaxis: axis(layout.xaxis),
+    xaxis: axis({ tickangle: 0, ...layout.xaxis }),
     yaxis: axis(layout.yaxis),
     margin: { l: 8, r: 14, t: layout.annotations?.length ? 22 : 8, b: 8 },
     font: { family: "system-ui, sans-serif", size: 12, color: named("--ink") },
@@ -61,7 +61,11 @@ const seen = new IntersectionObserver((entries) => {
     draw(target);
   }
 }, { rootMargin: "600px" });
-const watch = (within) => within.querySelectorAll(".chart").forEach((place) => seen.observe(place));
+const watch = (within) => {
+  within.querySelectorAll(".chart").forEach((place) => seen.observe(place));
+  // What is newest stands on the right, and a phone shows the left.
+  within.querySelectorAll(".scroll:has(.heat)").forEach((place) => { place.scrollLeft = place.scrollWidth; });
+};
 const redraw = () => drawn.forEach((place) => (place.isConnected ? draw(place) : drawn.delete(place)));
 readFigures(document);
 watch(document);
