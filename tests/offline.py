@@ -9,7 +9,7 @@ import msgspec
 import pandas as pd
 
 from monitor.baselines import Baseline
-from monitor.metrics.quality.events import DUPLICATES
+from monitor.metrics.quality.events import DUPLICATES, TYPE_CHANGE
 from monitor.policy.judge import judge
 from monitor.policy.model import ModelPolicy
 from monitor.profiles.frames import profile_frame
@@ -33,8 +33,9 @@ def check_measures(
 ) -> None:
     """The report's measures are those of these events, to floating-point precision."""
     profile = profile_frame(rows, baseline.layout, prediction="prediction", score="score")
-    # That events came twice, rows do not know.
-    kept = tuple(finding for finding in report.quality if finding.check != DUPLICATES)
+    # That events came twice, or were set aside, rows do not know.
+    unknown = {DUPLICATES, TYPE_CHANGE}
+    kept = tuple(finding for finding in report.quality if finding.check not in unknown)
     report = msgspec.structs.replace(report, quality=kept)
     expected = judge(
         report.subject, report.window, 0, profile, baseline, policy=policy, policy_sha256=""

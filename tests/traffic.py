@@ -27,6 +27,9 @@ STEP, WINDOW, FOR_EVER, HOUR = 1.5, 60.0, 10_800.0, 3_600.0
 #: Of our time, in seconds: the event clock runs 30 times as fast.
 PAUSE = 0.05
 
+#: Steps after which late events begin, what was published is published again, and there are windows enough to end.
+STEPS = 320
+
 
 def people(n: int, seed: int) -> pd.DataFrame:
     draw = np.random.default_rng(seed)
@@ -90,7 +93,12 @@ class Traffic(threading.Thread):
     """
 
     def __init__(
-        self, deployment: Deployment, lines: list[Line], seed: int, spool: Path | None = None
+        self,
+        deployment: Deployment,
+        lines: list[Line],
+        seed: int,
+        spool: Path | None = None,
+        enough: int = STEPS,
     ) -> None:
         super().__init__(daemon=True)
         self.deployment, self.lines = deployment, lines
@@ -99,6 +107,7 @@ class Traffic(threading.Thread):
         self.refused: Counter[bytes] = Counter()
         self.kinds: Counter[str] = Counter()
         self.steps = 0
+        self.enough = enough
         self.topic = deployment.topic("predictions")
         kafka = deployment.settings.kafka.confluent()
         self.publisher = PredictionPublisher(
@@ -107,17 +116,25 @@ class Traffic(threading.Thread):
             spool_directory=None if spool is None else str(spool),
         )
         #: Another team's logger: some of its records have a sequence, some have none, and its partitioner is another.
-        self.logger = Producer({**kafka, "enable.idempotence": True, "message.timeout.ms": 0})
+        of_any_size = {"message.max.bytes": 4_000_000}
+        self.logger = Producer(
+            {**kafka, **of_any_size, "enable.idempotence": True, "message.timeout.ms": 0}
+        )
         self.sequence = 0
         self.again: list[tuple[bytes, bytes, list[tuple[str, bytes]]]] = []
         self.failure: Exception | None = None
+
+    def is_welcome(self) -> bool:
+        """Whether each partition has a leader, and the logger's client knows it."""
+        known = self.logger.list_topics(self.topic, timeout=60).topics[self.topic].partitions
+        return len(known) == PARTITIONS and all(part.leader >= 0 for part in known.values())
 
     def run(self) -> None:
         try:
             while not self.over.wait(PAUSE):
                 for line in self.lines:
                     self._step(line)
-                if self.steps == 300:
+                if self.steps == self.enough - 20:
                     self._replay()
                 self.steps += 1
             for key, value, headers in self.again:
@@ -140,11 +157,12 @@ class Traffic(threading.Thread):
         many = int(line.per_step) + (self.dice.random() < line.per_step % 1)
         for _ in range(many):
             chance = self.dice.random()
-            if self.steps > 200 and chance < 0.004:
+            late = self.steps > self.enough - 120
+            if late and chance < 0.004:
                 self._publish(line, clock - 3 * WINDOW, "late")
-            elif self.steps > 200 and chance < 0.005:
+            elif late and chance < 0.005:
                 self._refuse(line.event(clock - FOR_EVER), "too late for ever")
-            elif self.steps > 200 and chance < 0.006:
+            elif late and chance < 0.006:
                 self._publish(line, clock - HOUR, "an hour behind")
             elif chance < 0.0065:
                 self._refuse(line.event(time.time() + HOUR), "an hour ahead")

@@ -9,11 +9,13 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from monitor.baselines import Baseline
 from monitor.desk.tables import Roles
 from monitor.events import ModelVersion
 from monitor.policy.load import parse_policy
@@ -23,7 +25,7 @@ from monitor.testing import until
 from tests.autopsy import autopsy
 from tests.deployment import Deployment, register
 from tests.offline import check_counts, check_measures
-from tests.traffic import HOUR, PARTITIONS, WINDOW, Line, Traffic, people
+from tests.traffic import HOUR, PARTITIONS, STEPS, WINDOW, Line, Traffic, people
 
 POLICY = """
 defaults:
@@ -74,29 +76,40 @@ class World:
     ----------
     spool
         Where the publisher keeps what Kafka does not take.
+    enough
+        Steps of the traffic, at least.
+    own
+        Register versions that no other world has.
     """
 
     def __init__(
-        self, deployment: Deployment, uri: str, seed: int, *, spool: Path | None = None
+        self,
+        deployment: Deployment,
+        uri: str,
+        seed: int,
+        *,
+        spool: Path | None = None,
+        enough: int = STEPS,
+        own: bool = False,
     ) -> None:
         self.deployment = deployment
         self.dice = random.Random(seed)
         self.policy = parse_policy(POLICY, where="test")
-        word = word_of_several_partitions()
+        self.baselines = dict(
+            registered(uri, word_of_several_partitions() if own else shared_word())
+        )
         start = (time.time() - 6 * HOUR) // WINDOW * WINDOW
-        self.lines, self.baselines = [], {}
-        for model, version, per_step in VERSIONS:
-            subject = ModelVersion(f"{model}-{word}", version)
-            self.lines.append(Line(subject, per_step, start, len(self.lines)))
-            if version != "9":
-                reference = people(4_000, 100 + len(self.lines))
-                self.baselines[subject] = register(
-                    uri, subject, frame=reference, roles=ROLES, policy=self.policy.of(model)
-                )
-        self.traffic = Traffic(deployment, self.lines, seed, spool)
+        self.lines = [
+            Line(subject, per_step, start, seed)
+            for seed, (subject, (_, _, per_step)) in enumerate(
+                zip(self.baselines, VERSIONS, strict=True)
+            )
+        ]
+        self.traffic = Traffic(deployment, self.lines, seed, spool, enough)
 
     def begin(self) -> None:
         until(lambda: self.deployment.has_topics, deadline=240)
+        until(self.traffic.is_welcome, deadline=240)
         self.traffic.start()
         until(lambda: self.reports, deadline=240, what="a first report")
 
@@ -112,7 +125,7 @@ class World:
 
     def finish(self) -> None:
         """End the traffic; wait until as many events are reported and set aside as must be."""
-        until(lambda: self.traffic.steps > 320, deadline=240)
+        until(lambda: self.traffic.steps > self.traffic.enough, deadline=240)
         self.traffic.end()
 
         def all_are_reported() -> bool:
@@ -186,6 +199,28 @@ class World:
         else:
             assert report.baseline_sha256 == baseline.sha256, report.id
             check_measures(report, rows, baseline, self.policy.of(line.subject.model))
+
+
+@cache
+def registered(uri: str, word: str) -> dict[ModelVersion, Baseline | None]:
+    """Register all versions that have a baseline; worlds share them, since MLflow takes seconds for each."""
+    policy = parse_policy(POLICY, where="test")
+    made: dict[ModelVersion, Baseline | None] = {}
+    for model, version, _ in VERSIONS:
+        subject = ModelVersion(f"{model}-{word}", version)
+        reference = people(4_000, 101 + len(made))
+        made[subject] = (
+            None
+            if version == "9"
+            else register(uri, subject, frame=reference, roles=ROLES, policy=policy.of(model))
+        )
+    return made
+
+
+@cache
+def shared_word() -> str:
+    """The word of the versions that worlds share."""
+    return word_of_several_partitions()
 
 
 def word_of_several_partitions() -> str:

@@ -123,7 +123,7 @@ def huge(servers: Servers, folder: Path, dice: random.Random) -> Outcome:
 
 def unapproved(servers: Servers, folder: Path, dice: random.Random) -> Outcome:
     """A baseline's file is altered, another's tag is gone: counted all the same, and not judged by it."""
-    with under_load(servers, folder, dice) as world:
+    with under_load(servers, folder, dice, own=True) as world:
         client = mlflow.MlflowClient(servers.mlflow, servers.mlflow)
         altered, untagged = world.lines[0].subject, world.lines[2].subject
         _alter(client, altered, folder)

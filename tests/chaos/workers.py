@@ -27,9 +27,15 @@ PATIENCE = 240.0
 SESSION = 6.0
 
 
+#: Of the traffic, at least: some five windows, two of which late events revise.
+STEPS = 200
+
+
 @contextmanager
-def under_load(servers: Servers, folder: Path, dice: random.Random, **more: str) -> Iterator[World]:
-    """A world of its own on these servers."""
+def under_load(
+    servers: Servers, folder: Path, dice: random.Random, *, own: bool = False, **more: str
+) -> Iterator[World]:
+    """A deployment of its own on these servers; of versions of its own, if they are to be spoilt."""
     deployment = Deployment(
         servers.kafka,
         servers.mlflow,
@@ -40,7 +46,8 @@ def under_load(servers: Servers, folder: Path, dice: random.Random, **more: str)
         MONITOR_STREAM__SESSION_SECONDS=str(SESSION),
         **more,
     )
-    world = World(deployment, servers.mlflow, dice.randrange(1 << 31), spool=folder / "spool")
+    seed, spool = dice.randrange(1 << 31), folder / "spool"
+    world = World(deployment, servers.mlflow, seed, spool=spool, enough=STEPS, own=own)
     try:
         yield world
     finally:
