@@ -1,4 +1,4 @@
-"""All faults, by name: one family a file."""
+"""All faults, by name: one family a file, those of seconds before those of minutes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from tests.chaos import archives, brokers, inputs, rollbacks, stores, workers
 from tests.chaos.outcome import Fault
 
 MATRIX: dict[str, Fault] = {
-    **workers.FAULTS,
-    **brokers.FAULTS,
-    **stores.FAULTS,
-    **inputs.FAULTS,
     **rollbacks.FAULTS,
+    **stores.FAULTS,
+    **workers.FAULTS,
+    **inputs.FAULTS,
+    **brokers.FAULTS,
     **archives.FAULTS,
 }
