@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test chaos lint types schemas dashboards secrets clean
+.PHONY: help venv demo test chaos fuzz lint types schemas dashboards secrets clean
 
 help: ## Say what can be made.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ test: $(VENV)/.dev ## Run all tests, on real Kafka and MLflow, in two processes.
 
 chaos: $(VENV)/.dev ## Kill, freeze and cut off everything, for half an hour, and count what is lost.
 	@$(BIN)/python -m tests.chaos
+
+fuzz: $(VENV)/.fuzz ## Throw bytes at the decoders, for two minutes, led by what they cover.
+	@$(BIN)/python -m tests.fuzz
 
 lint: $(VENV)/.dev ## Check style, format and the layering of the rooms.
 	@$(BIN)/ruff check
@@ -63,7 +66,8 @@ endef
 # Each stamp says that the extras of this pyproject.toml are in.
 $(VENV)/.demo: EXTRAS := worker,serve,demo,log,web
 $(VENV)/.dev: EXTRAS := worker,serve,demo,dev
-$(VENV)/.demo $(VENV)/.dev: pyproject.toml | $(BIN)/python
+$(VENV)/.fuzz: EXTRAS := worker,serve,demo,dev,fuzz
+$(VENV)/.demo $(VENV)/.dev $(VENV)/.fuzz: pyproject.toml | $(BIN)/python
 	@echo "Installing [$(EXTRAS)] into $(VENV); the first time it takes a minute or two ..."
 	@$(call install,'.[$(EXTRAS)]')
 	@touch $@

@@ -122,20 +122,21 @@ def huge(servers: Servers, folder: Path, dice: random.Random) -> Outcome:
 
 
 def unapproved(servers: Servers, folder: Path, dice: random.Random) -> Outcome:
-    """A baseline's file is altered, another's tag is gone: counted all the same, and not judged by it."""
+    """A baseline's file is altered, another's tag is gone, a third's version: counted, and not judged by it."""
     with under_load(servers, folder, dice, own=True) as world:
         client = mlflow.MlflowClient(servers.mlflow, servers.mlflow)
-        altered, untagged = world.lines[0].subject, world.lines[2].subject
+        altered, deleted, untagged = (line.subject for line in world.lines[:3])
         _alter(client, altered, folder)
+        client.delete_model_version(*deleted)
         client.delete_model_version_tag(*untagged, HASH_TAG)
-        for subject in (altered, untagged):
+        for subject in (altered, deleted, untagged):
             del world.baselines[subject]
         worker = world.deployment.run("stream")
         began = time.monotonic()
         world.begin()
         spent = time.monotonic() - began
         world.finish()
-        made = outcome_of(world.tally(), tried=2, recovered_s=spent)
+        made = outcome_of(world.tally(), tried=3, recovered_s=spent)
         said = [line for line in worker.log.read_text().splitlines() if "not judged" in line]
         named = any("/".join(altered) in line and "sha256" in line for line in said)
         wrong = () if named else (f"the altered baseline is not named: {said}",)
@@ -172,5 +173,5 @@ def _alter(client: mlflow.MlflowClient, subject: ModelVersion, folder: Path) -> 
 FAULTS: dict[str, Fault] = {
     f"{len(SPOILT) + len(MISLABELLED)} kinds of garbage": poison,
     "values of 50 MB": huge,
-    "baseline altered, tag gone": unapproved,
+    "baseline altered, tag gone, version deleted": unapproved,
 }

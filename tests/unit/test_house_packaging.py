@@ -72,6 +72,7 @@ def test_make_says_what_it_can_make():
             "demo",
             "test",
             "chaos",
+            "fuzz",
             "lint",
             "types",
             "schemas",
