@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 from confluent_kafka import Message
@@ -18,15 +18,29 @@ class _Seen(msgspec.Struct):
     event_time: dt.datetime
 
 
-def autopsy(deployment: Deployment, lines: list[Line]) -> Iterator[str]:
+def autopsy(
+    deployment: Deployment, lines: list[Line], acknowledged: Mapping[tuple[int, int], bytes]
+) -> Iterator[str]:
     """Yield what the topic itself says about events that no report has."""
     records = deployment.records("predictions")
     yield from _out_of_order(records)
+    yield from _not_kept(records, acknowledged)
     for line in lines:
         there = Counter(_times(records, line.subject.key))
         never = [at for at, _ in line.counted if not there[round(at, 6)]]
         if never:
             yield f"{len(never)} of {'/'.join(line.subject)} never came into the topic: {never[:3]}"
+
+
+def _not_kept(
+    records: list[Message], acknowledged: Mapping[tuple[int, int], bytes]
+) -> Iterator[str]:
+    """What Kafka, or its client, acknowledged and does not hold."""
+    held = {(record.partition(), record.offset()): record.value() for record in records}
+    for place, value in acknowledged.items():
+        if held.get(place) != value:
+            begins = (value or b"")[:80]
+            yield f"acknowledged at {place} and not there: {begins!r}"
 
 
 def _times(records: list[Message], key: bytes) -> Iterator[float]:

@@ -123,6 +123,7 @@ class Traffic(threading.Thread):
         self.sequence = 0
         self.again: list[tuple[bytes, bytes, list[tuple[str, bytes]]]] = []
         self.failure: Exception | None = None
+        self.acknowledged: dict[tuple[int, int], bytes] = {}
 
     def is_welcome(self) -> bool:
         """Whether each partition has a leader, and the logger's client knows it."""
@@ -223,9 +224,10 @@ class Traffic(threading.Thread):
         )
         self.logger.poll(0)
 
-    def _logged(self, error: KafkaError | None, _: Message) -> None:
+    def _logged(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
             self.failure = AssertionError(f"Kafka did not take what the logger wrote: {error}")
+        self.acknowledged[message.partition(), message.offset()] = message.value()
 
     def _replay(self) -> None:
         """Publish what the publisher published again, bytes and headers: as after a timeout, from a spool."""

@@ -166,7 +166,7 @@ class World:
         lost += (self.traffic.refused - set_aside).total()
         doubled += (set_aside - self.traffic.refused).total()
         if lost:
-            wrong += autopsy(self.deployment, self.lines)
+            wrong += autopsy(self.deployment, self.lines, self.traffic.acknowledged)
         events = sum(len(line.counted) for line in self.lines) + self.traffic.refused.total()
         revised = len({id_ for id_, revision in revisions if revision})
         return Tally(events, lost, doubled, revised, tuple(wrong))
