@@ -45,7 +45,7 @@ def reports(
             f"{report.n:,}",
             report.severity.value,
             _largest_gap(report),
-            escape(", ".join(spoken(breach.rule) for breach in report.breaches) or "-"),
+            escape(_breaches(report)),
         )
     Console().print(table)
 
@@ -73,6 +73,14 @@ def decisions(model: str | None, limit: int, settings: Settings, *, as_json: boo
         head.append(f"  by {decision.actor}", style="dim")
         console.print(head)
         console.print(Padding(Text(decision.reason), (0, 0, 0, 4)))
+
+
+def _breaches(report: Report) -> str:
+    """Return the first, whom it harms before all else, and how many there are beside it."""
+    if not report.breaches:
+        return "-"
+    first, more = spoken(report.breaches[0].rule), len(report.breaches) - 1
+    return f"{first} and {more} more" if more else first
 
 
 def _largest_gap(report: Report) -> str:

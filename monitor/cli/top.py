@@ -67,7 +67,8 @@ def top(every: float, settings: Settings, *, once: bool, as_json: bool) -> None:
 def draw(lines: list[Standing], now: float) -> RenderableType:
     """Return the picture of the fleet, at most 80 columns wide."""
     clock = dt.datetime.fromtimestamp(now, dt.UTC)
-    title = Text(f"{len(lines)} models  {clock:%Y-%m-%d %H:%M:%S} UTC", "bold")
+    count = f"{len(lines)} model{'s' if len(lines) != 1 else ''}"
+    title = Text(f"{count}  {clock:%Y-%m-%d %H:%M:%S} UTC", "bold")
     if not lines:
         return Group(title, Text("No window has closed yet. `monitor doctor` looks at all parts."))
     table = plain_table(

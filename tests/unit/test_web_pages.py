@@ -263,7 +263,7 @@ def test_a_name_in_a_chart_is_no_markup():
 
 
 def test_a_windows_page_ranks_features_and_shows_them_then_and_now():
-    page = window_page(STORY[4], STORY, STEPS, ModelPolicy(), policy_sha256="x")
+    page = window_page(STORY[4], STORY, STEPS, ModelPolicy())
     assert page.title == "Groups are treated differently"
     assert [column.ranked.drift.feature for column in page.features] == ["MIL", "age"]
     assert page.features[0].figure in page.figures
@@ -276,7 +276,7 @@ def test_a_windows_page_ranks_features_and_shows_them_then_and_now():
 
 
 def test_a_window_that_no_decision_rests_on_shows_none():
-    page = window_page(STORY[0], STORY, STEPS, ModelPolicy(), policy_sha256="x")
+    page = window_page(STORY[0], STORY, STEPS, ModelPolicy())
     assert page.answers.done[0].text == "Nothing, and nothing had to be."
     assert not page.attributes[0].groups[0].is_least
 
@@ -286,7 +286,12 @@ def test_what_turned_out_to_be_true_stands_on_the_windows_page_with_each_groups_
         STORY[4],
         basis=Basis.LABELLED,
         labelled=900,
-        fairness=(measure(0.5, 0.8, metric="equal_opportunity_difference"),),
+        fairness=(
+            measure(
+                0.5, 0.8, metric="equal_opportunity_difference", block=0.2, severity=Severity.BLOCK
+            ),
+            measure(0.5, 0.6, metric="accuracy_difference"),
+        ),
         performance=(
             PerformanceMeasure(metric="accuracy", n=900, value=0.71, lower=0.68, baseline=0.82),
             PerformanceMeasure(
@@ -300,11 +305,14 @@ def test_what_turned_out_to_be_true_stands_on_the_windows_page_with_each_groups_
             ),
         ),
     )
-    page = window_page(STORY[4], STORY, STEPS, ModelPolicy(), policy_sha256="x", labelled=labelled)
+    page = window_page(STORY[4], STORY, STEPS, ModelPolicy(), labelled=labelled)
     assert page.labels is not None
     assert page.labels.coverage == 0.75
     (race,) = page.labels.groups
     assert race.groups == (("not white", 200, (0.55, 0.9)), ("white", 700, (0.76, None)))
+    ((_, broken),) = page.labels.broken
+    assert broken.level == "0.2", "the level that it was judged by, not today's"
+    assert len(page.labels.within) == 1
     text = show.page("window", now=NOW, viewer=None, page=page).body.decode()
     assert "900 of the predictions have a label, 75.0%." in text
     assert "equal opportunity difference of race" in text
@@ -319,7 +327,7 @@ def test_what_turned_out_to_be_true_stands_on_the_windows_page_with_each_groups_
 )
 def test_before_labels_come_a_window_says_what_its_scores_let_expect(estimate, said):
     report = replace(STORY[0], estimate=estimate)
-    page = window_page(report, STORY, [], ModelPolicy(), policy_sha256="x")
+    page = window_page(report, STORY, [], ModelPolicy())
     assert said in show.page("window", now=NOW, viewer=None, page=page).body.decode()
 
 

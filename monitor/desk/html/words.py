@@ -98,6 +98,10 @@ def in_production(family: Family, report: Report, policy: ModelPolicy) -> str:
     return f"In production, {when}{proof} the monitor {_ACTIONS[policy.action]}.{paper}"
 
 
+#: Written as their letters are spoken.
+_SHORT = frozenset({"auc", "f1", "ks", "mae", "psi", "rmse"})
+
+
 def plain(metric: str) -> str:
     """Return a metric's name as people write it.
 
@@ -107,7 +111,7 @@ def plain(metric: str) -> str:
     ('demographic parity difference', 'PSI', 'prediction PSI')
     """
     words = metric.replace("_", " ").split(" ")
-    return " ".join(word.upper() if word in {"psi", "ks"} else word for word in words)
+    return " ".join(word.upper() if word in _SHORT else word for word in words)
 
 
 def split_rule(rule: str) -> tuple[str, str]:

@@ -187,5 +187,9 @@ def _title(rows: Sequence[Row]) -> str:
     urgent = sum(row.state.word in _URGENT for row in rows)
     count = f"{len(rows)} models" if len(rows) > 1 else "the only model"
     if not urgent:
-        return f"Nobody is harmed: {count} watched"
+        return (
+            f"None of {count} needs you now"
+            if len(rows) > 1
+            else "The only model does not need you now"
+        )
     return f"{urgent} of {count} {'needs' if urgent == 1 else 'need'} you now"

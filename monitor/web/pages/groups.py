@@ -67,11 +67,14 @@ def attribute_of(report: Report, attributes: tuple[str, ...], rules: FairnessRul
 
 
 def gap_of(measure: FairnessMeasure, rules: FairnessRules) -> Gap:
-    """Return a measure beside its level: of a gap what exceeds the reference's, of a ratio the ratio."""
+    """Return a measure beside its level: of a gap what exceeds the reference's, of a ratio the ratio.
+
+    The level is the one that it was judged by, which belongs to its version; of a report without it, the policy's.
+    """
     name = plain(measure.metric.replace("[", " of ").removesuffix("]"))
     if measure.metric.startswith(IMPACT):
-        return Gap(
-            measure, name, measure.value, measure.upper, f"below {impact_level(measure, rules):.3g}"
-        )
+        least = impact_level(measure, rules) if measure.block is None else measure.block
+        return Gap(measure, name, measure.value, measure.upper, f"below {least:.3g}")
     gap, sure = gap_and_bound(measure)
-    return Gap(measure, name, gap, sure, f"{gap_levels(measure, rules).block:g}")
+    most = gap_levels(measure, rules).block if measure.block is None else measure.block
+    return Gap(measure, name, gap, sure, f"{most:.3g}")

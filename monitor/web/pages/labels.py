@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from monitor.reports import Status
+from monitor.reports import Severity, Status
 from monitor.web.pages.groups import Gap, gap_of
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ class Labels:
         Whether that is enough to judge by.
     overall
         Of everybody.
+    broken, within
+        Gaps between groups, with their attributes; those past a level apart from the others.
     estimate
         Of the accuracy, as long as no label has come.
     """
@@ -53,7 +55,8 @@ class Labels:
     judged: bool = False
     overall: tuple[PerformanceMeasure, ...] = ()
     groups: tuple[Performance, ...] = ()
-    gaps: tuple[tuple[str, Gap], ...] = ()
+    broken: tuple[tuple[str, Gap], ...] = ()
+    within: tuple[tuple[str, Gap], ...] = ()
     estimate: Estimate | None = None
 
 
@@ -70,13 +73,16 @@ def labels_of(report: Report, labelled: Report | None, rules: FairnessRules) -> 
     if labelled is None:
         return None if report.estimate is None else Labels(estimate=report.estimate)
     sets = dict.fromkeys(m.attributes for m in labelled.performance if m.attributes)
+    gaps = [(" & ".join(m.attributes), gap_of(m, rules)) for m in labelled.fairness]
+    calm = {Severity.PASS, Severity.INSUFFICIENT}
     return Labels(
         n=labelled.labelled,
         coverage=labelled.coverage,
         judged=labelled.status is Status.OK,
         overall=tuple(m for m in labelled.performance if not m.attributes),
         groups=tuple(_performance(labelled, one) for one in sets),
-        gaps=tuple((" & ".join(m.attributes), gap_of(m, rules)) for m in labelled.fairness),
+        broken=tuple(one for one in gaps if one[1].measure.severity not in calm),
+        within=tuple(one for one in gaps if one[1].measure.severity in calm),
     )
 
 

@@ -86,7 +86,6 @@ def window(model: str, version: str, span: str, desk: Shared, viewer: Looking) -
         near,
         store.decisions(model, limit=_DECISIONS),
         policy.of(model),
-        policy_sha256=policy.sha256,
         labelled=next((one for one in truths if one.window == found[-1].window), None),
     )
     return show.page("window", now=now, viewer=viewer, page=shown)

@@ -39,8 +39,6 @@ class WindowPage:
         What turned out to be true; None where nothing is known, nor expected.
     before, after
         Addresses of the version's neighbouring windows; empty at either end.
-    same_policy
-        Whether the policy in force now is the one that graded it.
     """
 
     report: Report
@@ -54,7 +52,6 @@ class WindowPage:
     figures: dict[str, shapes.Figure]
     before: str
     after: str
-    same_policy: bool
 
     @property
     def severity(self) -> Severity:
@@ -68,7 +65,6 @@ def window_page(
     decisions: Sequence[Decision],
     policy: ModelPolicy,
     *,
-    policy_sha256: str,
     labelled: Report | None = None,
 ) -> WindowPage:
     """Return the page of one window.
@@ -114,7 +110,6 @@ def window_page(
         },
         before=before,
         after=after,
-        same_policy=report.policy_sha256 in {None, policy_sha256},
     )
 
 
