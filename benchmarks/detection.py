@@ -4,7 +4,8 @@ The world of `false_alarms`, each window with the fault, through the engine's ow
 report that warns of the fault by name; *told* is the first verdict about it that notifies people or rolls back. Both are
 medians over trials, each against a baseline of its own; infinite (null in JSON) where half of them found nothing within
 the windows looked at. The creep comes after the clean windows that are the version's own normal. A change below the
-policy's levels is to be significant and recorded, and to alarm nobody.
+policy's levels is to be significant and recorded, and to alarm nobody. Last, the same single windows judged by this
+monitor, Evidently and NannyML as they come, the two in environments of their own under build/venvs.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from benchmarks.census_drift import figures_of_raw_order
 from benchmarks.faults import Planted, creep, planted
 from benchmarks.figures import Figure, figure
 from benchmarks.judged import Judged, judged_windows
+from benchmarks.peers.compare import figures_of_peers
 from benchmarks.world import make_baseline
 from monitor.policy.model import TrendRules
 from monitor.reports import Severity
@@ -44,6 +46,7 @@ def main(*, quick: bool) -> list[Figure]:
         runs = [_run(slow, size, trial, slow=True) for trial in range(1 if quick else 5)]
         figures += _figures(f"creep_{STEP:g}_sd_a_window_n{size}", slow, runs, asked=True)
     figures += figures_of_raw_order(quick=quick)
+    figures += figures_of_peers(quick=quick)
     return figures
 
 

@@ -1,7 +1,6 @@
 """Accuracy estimated before labels come, against the truth: census of 2016-2018 in chunks, shuffled within year.
 
-Beside it NannyML's CBPE on the same chunks, where ``NANNYML_PYTHON`` names a Python of its own that has it
-(``uv venv x && uv pip install nannyml``): its dependencies do not fit ours.
+Beside it NannyML's CBPE on the same chunks, in an environment of its own: its dependencies do not fit ours.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.figures import Figure, figure
+from benchmarks.rivals import environment
 from monitor.demo.census import GROUPS, LABEL, Census, break_feed, load_census
 from monitor.demo.models import Candidate, train_versions
 from monitor.desk.baseline import make_baseline
@@ -110,17 +109,14 @@ def main(*, quick: bool) -> list[Figure]:
         *_blind(census, candidate, calibrator, baseline.layout),
     ]
     theirs = _nannyml(candidate.reference, whole)
-    if theirs is not None:
-        errors = np.abs(np.subtract(theirs, truth))
-        found += [
-            figure("nannyml_mean_error", float(errors.mean()), "points"),
-            figure("nannyml_largest_error", float(errors.max()), "points"),
-            figure(
-                "nannyml_from_ours",
-                float(np.abs(np.subtract(theirs, ours)).max()),
-                "points at most",
-            ),
-        ]
+    errors = np.abs(np.subtract(theirs, truth))
+    found += [
+        figure("nannyml_mean_error", float(errors.mean()), "points"),
+        figure("nannyml_largest_error", float(errors.max()), "points"),
+        figure(
+            "nannyml_from_ours", float(np.abs(np.subtract(theirs, ours)).max()), "points at most"
+        ),
+    ]
     return found
 
 
@@ -140,17 +136,19 @@ def _blind(
     ]
 
 
-def _nannyml(reference: pd.DataFrame, chunks: pd.DataFrame) -> list[float] | None:
-    python = os.environ.get("NANNYML_PYTHON")
-    if python is None:
-        print("NannyML is left out: NANNYML_PYTHON names no Python that has it", file=sys.stderr)
-        return None
+def _nannyml(reference: pd.DataFrame, chunks: pd.DataFrame) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / name for name in ("reference.parquet", "chunks.parquet")]
         for path, rows in zip(paths, (reference, chunks), strict=True):
             kept = rows[["score", "prediction", LABEL]].rename(columns={LABEL: "label"})
             kept.to_parquet(path, index=False)
-        words = [python, "-c", _NANNYML, *map(str, paths), str(CHUNK)]
-        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        words = [str(environment("nannyml")), "-c", _NANNYML, *map(str, paths), str(CHUNK)]
+        done = subprocess.run(
+            words,
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "NML_DISABLE_USAGE_LOGGING": "1"},
+        )
     values: list[float] = json.loads(done.stdout.strip().splitlines()[-1])
     return values

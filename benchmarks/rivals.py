@@ -29,7 +29,7 @@ def run(name: str, script: str, *arguments: str, seconds: float = 300) -> float:
     subprocess.CalledProcessError, subprocess.TimeoutExpired
         If it fails, or the environment cannot be made.
     """
-    command = [str(_environment(name)), "-W", "ignore", str(_HERE / script), *arguments]
+    command = [str(environment(name)), "-W", "ignore", str(_HERE / script), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
     if done.returncode or "rate " not in done.stdout:
         say(done.stderr[-2000:])
@@ -37,7 +37,7 @@ def run(name: str, script: str, *arguments: str, seconds: float = 300) -> float:
     return float(done.stdout.rpartition("rate ")[2])
 
 
-def _environment(name: str) -> Path:
+def environment(name: str) -> Path:
     """Return the environment's interpreter; make it first if need be."""
     folder = _VENVS / name
     python = folder / "bin" / "python"

@@ -106,9 +106,15 @@ def draw(n: int, random: np.random.Generator) -> Table:
     return table
 
 
+@cache
 def make_layout() -> Layout:
     """Return the layout that reference data freezes, drawn from a seed of its own."""
-    table = draw(REFERENCE_ROWS, np.random.default_rng(20_261_121))
+    frame = as_frame(draw(REFERENCE_ROWS, np.random.default_rng(20_261_121)))
+    return infer_layout(frame, prediction="prediction", score="score", groups=GROUPS)
+
+
+def as_frame(table: Table) -> pd.DataFrame:
+    """Return the events as a data frame: labels as texts, truths as booleans."""
     frame = pd.DataFrame(table.numbers)
     for name, codes in table.codes.items():
         known = ~np.isnan(codes)
@@ -116,7 +122,7 @@ def make_layout() -> Layout:
         labels = np.where(known, labels, None)
         is_truth = set(LABELS[name]) == {"false", "true"}
         frame[name] = labels == "true" if is_truth else labels
-    return infer_layout(frame, prediction="prediction", score="score", groups=GROUPS)
+    return frame
 
 
 def profile(table: Table, layout: Layout) -> Profile:
