@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
 
+from monitor.engine.intake import FEWEST_HEADERS
 from monitor.errors import EventError
 from monitor.events import ARROW_CONTENT, MSGPACK_CONTENT, ModelVersion
 from monitor.profiles.arrow import ArrowDecoder
@@ -117,6 +118,7 @@ class Batch:
     bad: list[tuple[Record, EventError]]
     refused: list[Refused] = field(default_factory=list)
     _at: Positions | None = None
+    _unusual: set[int] | None = None
 
     @property
     def times(self) -> Floats:
@@ -132,6 +134,22 @@ class Batch:
         row = event if self._at is None else int(self._at[event])
         index = self.decoded.index
         return self.records[row if index is None else int(index[row])]
+
+    def traced(self, events: Positions) -> Iterator[Record]:
+        """Yield the records of these events that may carry a trace, in order of arrival.
+
+        Our publisher writes so many headers without one: most records are passed over by this alone.
+        """
+        if self.content == ARROW_CONTENT:
+            yield from self.records[:1]
+            return
+        if self._unusual is None:
+            self._unusual = {
+                record.offset for record in self.records if len(record.headers) != FEWEST_HEADERS
+            }
+        if self._unusual:
+            records = map(self.record, events.tolist())
+            yield from (record for record in records if record.offset in self._unusual)
 
     def arrivals(self) -> Floats:
         """Return when each event arrived, shape (n,), seconds."""

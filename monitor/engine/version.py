@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from monitor.engine.intake import FEWEST_HEADERS, identity
+from monitor.engine.intake import identity
 from monitor.engine.notices import Arrivals, Clock, look
 from monitor.events import TRACE_HEADER, sampled_trace
 from monitor.metrics.protocol import NO_OTHERS
@@ -68,13 +68,11 @@ class Content:
     def follow(self, records: Iterable[Record]) -> None:
         """Note the first few traces, in order of arrival: the same ones however the records were fetched."""
         for record in records:
-            # Our publisher writes so many headers without a trace: most records are passed over by this alone.
-            if len(record.headers) != FEWEST_HEADERS:
-                trace = sampled_trace(dict(record.headers).get(TRACE_HEADER) or b"")
-                if trace is not None and trace not in self.traces:
-                    self.traces = (*self.traces, trace)
-                    if len(self.traces) == TRACES_CAP:
-                        return
+            trace = sampled_trace(dict(record.headers).get(TRACE_HEADER) or b"")
+            if trace is not None and trace not in self.traces:
+                self.traces = (*self.traces, trace)
+                if len(self.traces) == TRACES_CAP:
+                    return
 
     def remember(self, records: Iterable[Record]) -> None:
         """Remember the records' event ids, up to a cap."""
@@ -188,7 +186,7 @@ class Version:
                 step.span.n -= lost
                 unread += lost
                 if len(content.traces) < TRACES_CAP:
-                    content.follow(batch.record(event) for event in events.tolist())
+                    content.follow(batch.traced(events))
                 if by_id:
                     content.remember(batch.record(event) for event in events.tolist())
         return late, unread
