@@ -34,7 +34,7 @@ def main(*, quick: bool) -> list[Figure]:
             frame.to_parquet(file)
         for name in LIBRARIES:
             say(f"libraries: {name} ...")
-            theirs = rivals.run(name, "rival_drift.py", name, *files)
+            (theirs,) = rivals.run(name, "rival_drift.py", name, *files)
             figures += [
                 figure(f"{name}_rows", theirs, "rows/s"),
                 figure(f"compare_over_{name}", own / theirs, "times", 1),

@@ -21,8 +21,8 @@ REQUIREMENTS = {
 }
 
 
-def run(name: str, script: str, *arguments: str, seconds: float = 300) -> float:
-    """Run one of the scripts here in the environment of that name; return the rate that it prints.
+def run(name: str, script: str, *arguments: str, seconds: float = 600) -> list[float]:
+    """Run one of the scripts here in the environment of that name; return the rates that it prints.
 
     Raises
     ------
@@ -34,7 +34,12 @@ def run(name: str, script: str, *arguments: str, seconds: float = 300) -> float:
     if done.returncode or "rate " not in done.stdout:
         say(done.stderr[-2000:])
         raise subprocess.CalledProcessError(done.returncode, command)
-    return float(done.stdout.rpartition("rate ")[2])
+    return rates(done.stdout)
+
+
+def rates(said: str) -> list[float]:
+    """Return the numbers after the last ``rate`` that a script has printed."""
+    return [float(number) for number in said.rpartition("rate ")[2].split()]
 
 
 def environment(name: str) -> Path:

@@ -25,18 +25,16 @@ source = app.topic(topic, value_type=bytes, key_type=bytes, partitions=1)
 @app.agent(source)
 async def ignore(stream: faust.StreamT[bytes]) -> None:
     """Count, and say how long the wanted number took once the first has come."""
-    seen, began = 0, 0.0
+    seen, began, spent = 0, 0.0, 0.0
     async for _ in stream:
         seen += 1
         if seen == 1:
-            began = time.perf_counter()
+            began, spent = time.perf_counter(), time.process_time()
         elif seen == wanted:
+            wall, core = time.perf_counter() - began, time.process_time() - spent
             # Faust takes sys.stdout for its own log.
-            print(
-                f"rate {(wanted - 1) / (time.perf_counter() - began)}",
-                file=sys.__stdout__,
-                flush=True,
-            )
+            said = f"rate {(wanted - 1) / wall} {(wanted - 1) / core}"
+            print(said, file=sys.__stdout__, flush=True)
             os._exit(0)
 
 

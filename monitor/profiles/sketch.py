@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -24,15 +25,27 @@ LARGEST = 1e150
 _SMALL_BATCH = 300
 
 
+#: One array for all windows of a column: as long as any of them has it, its next window takes the same.
+_searches: WeakValueDictionary[tuple[float, ...], Floats] = WeakValueDictionary()
+
+
 def search_edges(edges: Iterable[float]) -> Floats:
     """Return the edges with the sentinels that tell -inf, the numbers, +inf and NaN apart in one search.
+
+    The array is shared, and read-only.
 
     Examples
     --------
     >>> search_edges([0.0, 1.0]).tolist()
     [-1e+150, 0.0, 1.0, 1e+150, nan]
     """
-    return np.concatenate([[-LARGEST], np.asarray(tuple(edges), np.float64), [LARGEST, np.nan]])
+    inner = tuple(edges)
+    search = _searches.get(inner)
+    if search is None:
+        search = np.concatenate([[-LARGEST], np.asarray(inner, np.float64), [LARGEST, np.nan]])
+        search.flags.writeable = False
+        _searches[inner] = search
+    return search
 
 
 @dataclass(slots=True)
