@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,10 @@ BACKLOG = 2
 SILENCE_LIMIT = 5.0
 
 FIRST_RETRY, LAST_RETRY = 0.5, 30.0
+
+#: Times as long as a write took that this partition only counts before it writes again, and the most seconds of it. All
+#: that changed is written with each position, so a partition of hundreds of versions would do little but write.
+REST, LONGEST_REST = 3.0, 30.0
 
 
 class Host(Protocol):
@@ -111,6 +116,7 @@ class OwnedPartition:
         self._leaving = asyncio.Event()
         self._stuck = False
         self._write_at: float | None = None
+        self._rested_at = 0.0
         self._silent_since: float | None = None
         self._silence = 0.0
         self._idling = False
@@ -177,7 +183,9 @@ class OwnedPartition:
                 batch = await self._next()
                 if batch is not None:
                     await self._count(batch)
-                if self._engine.due or self._time_to_write():
+                if self._engine.due:
+                    self._write_at = min(self._write_at or math.inf, self._rested_at)
+                if self._time_to_write():
                     await self._write()
                 self._show()
             if self._write_at is not None:
@@ -210,7 +218,8 @@ class OwnedPartition:
             if not await self._learn(records):
                 return
             self._engine.fold(records)
-            self._write_at = self._write_at or time.monotonic() + self._options.snapshot_seconds
+            due_at = time.monotonic() + self._options.snapshot_seconds
+            self._write_at = self._write_at or max(due_at, self._rested_at)
             self._unwritten_since = self._unwritten_since or time.time()
         self.progress.counted = batch.end
         self.progress.limit = max(batch.limit, batch.end)
@@ -232,6 +241,7 @@ class OwnedPartition:
 
     async def _write(self) -> None:
         self._write_at = None
+        began = time.monotonic()
         # Judging a window takes fairlearn 30-100 ms: heartbeats and other partitions go on.
         outbox: Outbox = await asyncio.to_thread(self._engine.take)
         counts = self._engine.vitals.counts
@@ -246,6 +256,8 @@ class OwnedPartition:
             self.progress.written = outbox.position
             self._tell(counts, len(outbox.reports))
         self._unwritten_since = None
+        ended = time.monotonic()
+        self._rested_at = ended + min(REST * (ended - began), LONGEST_REST)
 
     def _tell(self, counts: Mapping[str, int], reports: int) -> None:
         """Say what became of the records that are on Kafka now; what is not may yet be void."""

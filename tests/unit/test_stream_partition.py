@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +17,7 @@ from monitor.errors import BaselineAltered, RegistryError, RegistryUnavailable
 from monitor.events import ModelVersion
 from monitor.health import Health
 from monitor.stream import StreamOptions
-from monitor.stream.partition import OwnedPartition
+from monitor.stream.partition import REST, OwnedPartition
 from monitor.stream.takeover import Holding
 from monitor.stream.transport import Batch
 
@@ -58,14 +60,19 @@ class Producer:
     written: list[bytes] = field(default_factory=list)
     error: Exception | None = None
     hangs: bool = False
+    seconds: float = 0.0
+    spans: list[tuple[float, float]] = field(default_factory=list)
 
     @asynccontextmanager
     async def transaction(self):
+        began = time.monotonic()
         if self.hangs:
             await asyncio.Event().wait()
         if self.error:
             raise self.error
+        await asyncio.sleep(self.seconds)
         yield
+        self.spans.append((began, time.monotonic()))
 
     async def send(self, topic, value, **_):
         self.written.append(value)
@@ -170,6 +177,20 @@ def test_after_a_failed_transaction_the_partition_is_lost_and_its_engine_rests(e
         await case.owned.release()
         assert case.engine.counted == list(range(100, 110))
         assert case.producer.written == []
+
+    asyncio.run(story())
+
+
+def test_after_a_long_write_it_counts_for_longer_than_that_before_the_next():
+    async def story():
+        case = Case(seconds=0.1)
+        case.engine.due = True
+        for number in range(3):
+            await case.give(100 + number, 101 + number)
+            await case.until(lambda number=number: len(case.producer.spans) > number)
+        for (began, ended), (again, _) in pairwise(case.producer.spans):
+            assert again - ended >= (REST - 0.5) * (ended - began)
+        await case.owned.release()
 
     asyncio.run(story())
 
