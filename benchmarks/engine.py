@@ -10,11 +10,10 @@ from __future__ import annotations
 import datetime as dt
 import gc
 import json
-import pickle
+import tracemalloc
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -188,8 +187,11 @@ def _profile_sizes(layout: Layout, values: Sequence[Keyed]) -> tuple[float, floa
         for profile in profiles
         for value in Pieces().write(b"profile", encode_profile(profile)).values()
     ]
-    held = [len(pickle.dumps(replace(profile, layout=None))) for profile in profiles]
-    return sum(written) / len(profiles), sum(held) / len(profiles)
+    tracemalloc.start()
+    again = [profile.merge(Profile.empty(layout)) for profile in profiles]
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return sum(written) / len(profiles), held / len(again)
 
 
 def _columns(n: int, seed: int) -> list[Floats]:

@@ -2,7 +2,8 @@
 
 Windows of 50,000 events in JSON, and of 500,000 in Arrow messages of 10,000. The topic is filled first; then
 `monitor run --role stream` starts, and the time between its first and its last report is taken: fetching, decoding,
-folding, judging with fairlearn, and the transactions are all in it. Beside it, in the same run on the same topic, a stock
+folding, judging with fairlearn, and the transactions are all in it. It is what a worker does after an outage, so its
+peak of memory is the bound that counts. Beside it, in the same run on the same topic, a stock
 Faust agent that does nothing, and Quix Streams that decodes JSON and does nothing.
 
 The broker, and whoever else is on the machine, share its cores, so each rate is also taken over the processor time of
@@ -68,13 +69,13 @@ def main(*, quick: bool) -> list[Figure]:
     windows = 4 if quick else 10
     with KafkaServer() as kafka:
         say("service: JSON ...")
-        json, size = _measure(kafka, frame, "json", windows)
+        json, size, json_peak = _measure(kafka, frame, "json", windows)
         say(f"{json}; stock Faust ...")
         stock = _stock_faust(kafka, "json-predictions", 20_000 if quick else 60_000)
         say(f"{stock}; Quix Streams ...")
         quix = _quix(kafka, "json-predictions", windows * PER_WINDOW["json"] // 2)
         say(f"{quix}; Arrow ...")
-        arrow, _ = _measure(kafka, frame, "arrow", max(4, windows * 3 // 4))
+        arrow, _, arrow_peak = _measure(kafka, frame, "arrow", max(4, windows * 3 // 4))
     return [
         figure("service_event_bytes", size, "bytes"),
         figure("service_json", json.wall, "events/s", 150_000),
@@ -83,6 +84,8 @@ def main(*, quick: bool) -> list[Figure]:
         figure("quix_no_op", quix.wall, "events/s"),
         figure("service_over_faust", json.wall / stock.wall, "times", 10),
         figure("service_over_quix", json.wall / quix.wall, "times", 2.5),
+        figure("service_json_peak_memory", json_peak, "MiB"),
+        figure("service_arrow_peak_memory", arrow_peak, "MiB"),
         figure("service_json_a_core", json.core, "events/s"),
         figure("service_arrow_a_core", arrow.core, "events/s"),
         figure("stock_faust_no_op_a_core", stock.core, "events/s"),
@@ -94,7 +97,7 @@ def main(*, quick: bool) -> list[Figure]:
 
 def _measure(
     kafka: KafkaServer, frame: pd.DataFrame, road: str, windows: int
-) -> tuple[Rates, float]:
+) -> tuple[Rates, float, float]:
     with tempfile.TemporaryDirectory() as directory:
         environment = _environment(kafka, Path(directory), f"{road}-")
         settings = load_settings(environment)
@@ -111,12 +114,13 @@ def _measure(
         try:
             # The last window stays open: nothing comes after it.
             reports = _reports(settings, windows - 1, worker.pid)
+            peak = _peak_memory(worker.pid)
         finally:
             worker.terminate()
             worker.wait(60)
     first, last = reports[0], reports[-1]
     events = sum(report.n for _, _, report in reports[1:])
-    return Rates(events / (last[0] - first[0]), events / (last[1] - first[1])), size
+    return Rates(events / (last[0] - first[0]), events / (last[1] - first[1])), size, peak
 
 
 def _processor_seconds(pid: int) -> float:
@@ -136,6 +140,12 @@ def _environment(kafka: KafkaServer, folder: Path, prefix: str) -> dict[str, str
         "MONITOR_REGISTRY__URI": f"sqlite:///{folder / 'mlflow.db'}",
         "MONITOR_POLICY__PATH": str(policy),
     }
+
+
+def _peak_memory(pid: int) -> float:
+    """Return the most memory that a process has had so far, MiB (Linux)."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return float(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
 
 
 def _register(settings: Settings, frame: pd.DataFrame) -> None:
