@@ -24,6 +24,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from benchmarks.figures import Figure, cpu_seconds, figure
+from monitor.cli.archive import COLLECT_AFTER
 from monitor.events import (
     ARROW_CONTENT,
     JSON_CONTENT,
@@ -53,6 +54,7 @@ def main(*, quick: bool) -> list[Figure]:
     events = [_event(index) for index in range(n)]
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
         as_json = [_message(encode(event), offset) for offset, event in enumerate(events)]

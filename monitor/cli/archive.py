@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -15,6 +16,9 @@ from monitor.cli.run import log_as_json
 from monitor.errors import KafkaError, StoreError
 from monitor.settings import Settings
 from monitor.supervise import FAILED, follow_parent, supervise
+
+#: Python's collector looks after so many new containers, not after 700: each row is one, and is in no cycle.
+COLLECT_AFTER = (500_000, 10, 10)
 
 
 @click.command()
@@ -40,6 +44,7 @@ def archive(context: click.Context, settings: Settings, *, once: bool) -> None:
 
 def _work(settings: Settings) -> int:
     """Archive; what may be cured by waiting ends with a status that has the parent try again."""
+    gc.set_threshold(*COLLECT_AFTER)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

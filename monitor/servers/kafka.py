@@ -107,7 +107,8 @@ class KafkaServer(LocalServer):
         config.write_text("".join(f"{key}={value}\n" for key, value in self._properties.items()))
         base = [java, "-Xmx512m", "-XX:+UseSerialGC", "-Dorg.apache.logging.log4j.level=WARN"]
         format_ = [*base, "-cp", classpath, "kafka.tools.StorageTool", "format"]
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # 16 bytes. Not a dash at the front, one time in 64: the tool would take it for an option.
+        cluster = "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
         done = subprocess.run(
             [*format_, "--standalone", "--ignore-formatted", "-t", cluster, "-c", str(config)],
             capture_output=True,
