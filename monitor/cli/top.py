@@ -33,6 +33,7 @@ _COLOURS = {
     "rolling back": "bold red",
     "breach": "red",
     "warning": "yellow",
+    "silent": "yellow",
     "rolled back": "cyan",
     "well": "green",
 }
@@ -89,7 +90,7 @@ def draw(lines: list[Standing], now: float) -> RenderableType:
 
 
 def _looker(settings: Settings) -> Callable[[], list[Standing]]:
-    from monitor.desk.fleet import stand
+    from monitor.desk.fleet import heard, stand
 
     store, registry, policy = open_store(settings), open_registry(settings), load_policy(settings)
 
@@ -99,12 +100,11 @@ def _looker(settings: Settings) -> Callable[[], list[Standing]]:
         except RegistryError:
             return None
 
-    return lambda: stand(
-        store.reports(limit=_LOOK_BACK),
-        store.decisions(limit=_LOOK_BACK),
-        serves,
-        now=time.time(),
-    )
+    def look() -> list[Standing]:
+        reports, decisions = store.reports(limit=_LOOK_BACK), store.decisions(limit=_LOOK_BACK)
+        return heard(stand(reports, decisions, serves, now=time.time()), policy)
+
+    return look
 
 
 def _picture(look: Callable[[], list[Standing]]) -> RenderableType:

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from monitor.policy.severity import rank
 from monitor.reports import Breach, Decision, Report, Severity, Stage, Status
+
+if TYPE_CHECKING:
+    from monitor.policy.model import Policy
+
+#: What a person should see to now; silence is no excuse for it.
+URGENT = ("person needed", "rolling back", "breach")
 
 
 class Standing(Struct, frozen=True, kw_only=True):
@@ -21,7 +29,7 @@ class Standing(Struct, frozen=True, kw_only=True):
         Of the window shown: the serving version's, or the newest where that has none.
     state
         ``person needed``, ``rolling back``, ``breach``, ``warning``, ``rolled back`` (and well since), ``no baseline``,
-        ``too few`` or ``well``.
+        ``too few`` or ``well``; and ``silent`` once `heard` was asked.
     window_end
         Seconds since 1970 UTC, event time.
     age_seconds
@@ -100,6 +108,32 @@ def stand(
     return sorted(lines, key=lambda line: (_ORDER.index(line.state), line.model))
 
 
+def heard(standings: Iterable[Standing], policy: Policy) -> list[Standing]:
+    """Return the same with those ``silent`` whose next window is long due, unless more than that is wrong with them.
+
+    Due are three window lengths, or the longest that a merged window may be.
+
+    Examples
+    --------
+    >>> from monitor.policy.model import Policy
+    >>> line = Standing(model="credit", serves="2", version="2", state="well", window_end=300.0, age_seconds=9e4, n=900)
+    >>> [one.state for one in heard([line], Policy())]
+    ['silent']
+    """
+    lines = [
+        replace(line, state="silent")
+        if line.state not in URGENT and line.age_seconds > _due(line, policy)
+        else line
+        for line in standings
+    ]
+    return sorted(lines, key=lambda line: (_ORDER.index(line.state), line.model))
+
+
+def _due(line: Standing, policy: Policy) -> float:
+    rules = policy.of(line.model).windows
+    return max(3 * rules.length + rules.grace, rules.max_length)
+
+
 #: What wants attention first.
 _ORDER = (
     "person needed",
@@ -109,6 +143,7 @@ _ORDER = (
     "rolled back",
     "no baseline",
     "too few",
+    "silent",
     "well",
 )
 

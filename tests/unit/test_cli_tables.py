@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from monitor.cli.top import draw
-from monitor.desk.fleet import stand
+from monitor.desk.fleet import heard, stand
+from monitor.policy.model import Policy
 from monitor.reports import (
     Action,
     Breach,
@@ -91,6 +92,13 @@ def test_what_wants_attention_stands_first():
         ("small", "too few"),
         ("well", "well"),
     ]
+
+
+def test_a_model_of_which_nothing_is_heard_is_silent_unless_a_person_is_needed():
+    later = stand(REPORTS, DECISIONS, SERVES.get, now=NOW + 86_400)
+    states = {line.model.split("-")[0]: line.state for line in heard(later, Policy())}
+    assert states["well"] == "silent"
+    assert (states["stuck"], states["a"]) == ("person needed", "breach")
 
 
 def test_the_serving_version_is_shown_and_not_the_one_that_was_left():

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from msgspec.structs import replace
 
-from monitor.desk.fleet import stand
+from monitor.desk.fleet import heard, stand
 from monitor.errors import RegistryUnavailable
 from monitor.policy.model import ModelPolicy, Policy
 from monitor.reports import (
@@ -130,7 +130,7 @@ STEPS = rolled_back(Stage.INTENT, Stage.DONE, Stage.CONFIRMED)
 
 
 def shown_model(reports, decisions, serves="1", now=NOW + 20):
-    (standing,) = stand(reports, decisions, lambda _: serves, now=now)
+    (standing,) = heard(stand(reports, decisions, lambda _: serves, now=now), Policy())
     return model_page(reports, decisions, standing, Policy(), now=now)
 
 

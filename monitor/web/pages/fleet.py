@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from monitor.desk.fleet import Standing, stand
+from monitor.desk.fleet import URGENT, Standing, heard, stand
 from monitor.web.pages import links
 from monitor.web.pages.answers import gravest
 from monitor.web.pages.words import ago, broke, harmed, instant
@@ -30,8 +30,6 @@ TONES = {
     "silent": ("warn", "◌"),
     "well": ("pass", "●"),
 }
-
-_URGENT = ("person needed", "rolling back", "breach")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,21 +117,8 @@ def fleet_of(
     standings = stand(
         (report for some in reports.values() for report in some), decisions, serves, now=now
     )
-    rows = [_row(one, reports[one.model], policy, now) for one in standings]
-    rows.sort(key=lambda row: list(TONES).index(row.state.word))
+    rows = [_row(one, reports[one.model], now) for one in heard(standings, policy)]
     return Fleet(_title(rows), tuple(rows))
-
-
-def is_silent(report: Report, policy: Policy, now: float) -> bool:
-    """Whether a version's next window is long due."""
-    rules = policy.of(report.model).windows
-    return now - report.closed_at > max(3 * rules.length + rules.grace, rules.max_length)
-
-
-def state_of(one: Standing, report: Report, policy: Policy, now: float) -> State:
-    """Return the state; a model that was well when it was last heard of is silent."""
-    quiet = one.state not in _URGENT and is_silent(report, policy, now)
-    return State("silent" if quiet else one.state)
 
 
 def shown_report(one: Standing, reports: Sequence[Report]) -> Report:
@@ -141,9 +126,9 @@ def shown_report(one: Standing, reports: Sequence[Report]) -> Report:
     return next(r for r in reversed(reports) if r.version == one.version)
 
 
-def _row(one: Standing, reports: Sequence[Report], policy: Policy, now: float) -> Row:
+def _row(one: Standing, reports: Sequence[Report], now: float) -> Row:
     report = shown_report(one, reports)
-    state = state_of(one, report, policy, now)
+    state = State(one.state)
     breaches = gravest(report.breaches)
     whom = [sentence for breach in breaches for sentence in harmed(report, breach)[:1]]
     made = one.rollback
@@ -184,7 +169,7 @@ def _quietly(state: str, one: Standing, now: float) -> str:
 def _title(rows: Sequence[Row]) -> str:
     if not rows:
         return "No window has closed yet"
-    urgent = sum(row.state.word in _URGENT for row in rows)
+    urgent = sum(row.state.word in URGENT for row in rows)
     count = f"{len(rows)} models" if len(rows) > 1 else "the only model"
     if not urgent:
         return (

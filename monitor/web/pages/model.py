@@ -12,7 +12,7 @@ from monitor.policy.severity import is_block, rank, worst
 from monitor.reports import Action, Severity, Stage
 from monitor.web.pages import charts, links
 from monitor.web.pages.answers import Answers, answers_of, gravest
-from monitor.web.pages.fleet import State, shown_report, state_of
+from monitor.web.pages.fleet import State, shown_report
 from monitor.web.pages.words import broke
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def model_page(
     """
     rules = policy.of(standing.model)
     shown = shown_report(standing, reports)
-    state = state_of(standing, shown, policy, now)
+    state = State(standing.state)
     marks = [d for d in decisions if d.stage is Stage.DONE and not d.dry_run]
     incident, steps = _incident(reports, decisions, shown, now)
     answers = answers_of(incident, steps, rules)

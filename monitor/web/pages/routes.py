@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
-from monitor.desk.fleet import stand
+from monitor.desk.fleet import heard, stand
 from monitor.reports import Basis
 from monitor.web.access import Reader
 from monitor.web.pages import show
@@ -115,8 +115,9 @@ def model(model: str, desk: Shared, viewer: Looking) -> HTMLResponse:
     if not reports:
         return _missing(f"No window of {model} is kept.", viewer)
     decisions = store.decisions(model, limit=_DECISIONS)
-    (standing,) = stand(reports, decisions, desk.serving.version, now=now)
-    shown = model_page(reports, decisions, standing, desk.rooms.policy(), now=now)
+    policy = desk.rooms.policy()
+    (standing,) = heard(stand(reports, decisions, desk.serving.version, now=now), policy)
+    shown = model_page(reports, decisions, standing, policy, now=now)
     return show.page("model", now=now, viewer=viewer, page=shown)
 
 
