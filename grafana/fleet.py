@@ -38,8 +38,10 @@ def fleet() -> board.Dashboard:
     about = "Every model version that the monitor saw in this time. Click a row to look closer."
     made = new_dashboard(FLEET, about).annotation(rollback_marks())
     for panel in (_watched(), _in_breach(), _rolled_back(), _failed()):
-        made.with_panel(panel.span(6).height(4))
-    made.with_panel(_states().span(24).height(8))
+        made.with_panel(panel.span(5).height(4))
+    made.with_panel(_lag().span(4).height(4))
+    made.with_panel(_states().span(14).height(8))
+    made.with_panel(_last_rollbacks().span(10).height(8))
     for panel in (_severities(), _gaps(), _traffic(), _decisions()):
         made.with_panel(panel.span(12).height(9))
     return made.with_panel(_worst().span(24).height(9))
@@ -64,6 +66,38 @@ def _rolled_back() -> Any:
 def _failed() -> Any:
     about = "Rollbacks that could not be made: the unfair version may still serve."
     return _count("Rollbacks that failed", _steps("failed"), about)
+
+
+def _lag() -> Any:
+    query = flux.pipe(
+        flux.read("monitor_health", "lag_records"),
+        'group(columns: ["partition"])',
+        'sort(columns: ["_time"])',
+        "last()",
+        "group()",
+        "sum()",
+        'keep(columns: ["_value"])',
+    )
+    return _count("Lag", query, "Predictions published and not counted yet, over all partitions.")
+
+
+def _last_rollbacks() -> Any:
+    query = flux.last_rows(
+        "decisions",
+        ("from_version", "to_version", "reason"),
+        ("model", "stage"),
+        where='r.action == "rollback"',
+        by=("model",),
+    )
+    columns = {
+        "model": Column("model"),
+        "_time": Column("when", "dateTimeFromNow"),
+        "from_version": Column("from"),
+        "to_version": Column("to"),
+        "stage": Column("came to"),
+        "reason": Column("why"),
+    }
+    return table_panel("Last rollback of each model", query, columns, about="And how far it came.")
 
 
 def _states() -> Any:
