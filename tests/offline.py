@@ -64,10 +64,13 @@ def _check_groups(measure: FairnessMeasure, rows: pd.DataFrame, attribute: str) 
     assert said == sizes, f"{attribute}: {said} is not {sizes}"
     rates = rows.groupby(attribute)["prediction"].mean()
     for name, rate in measure.groups.items():
-        assert rate.selection_rate is not None
+        assert rate.selection_rate is not None, f"{attribute} {name}: no rate"
         close = math.isclose(rate.selection_rate, rates[name], abs_tol=1e-12)
         assert close, f"{attribute} {name}: {rate.selection_rate} is not {rates[name]}"
     large = [rate for name, rate in rates.items() if measure.groups[str(name)].judged]
     if len(large) > 1:
-        assert measure.value is not None
-        assert math.isclose(measure.value, max(large) - min(large), abs_tol=1e-12)
+        gap = max(large) - min(large)
+        assert measure.value is not None, f"{attribute}: no value; {gap} is meant"
+        assert math.isclose(measure.value, gap, abs_tol=1e-12), (
+            f"{attribute}: {measure.value} is not {gap}"
+        )

@@ -110,7 +110,14 @@ class KafkaServer(LocalServer):
         # 16 bytes. Not a dash at the front, one time in 64: the tool would take it for an option.
         cluster = "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
         done = subprocess.run(
-            [*format_, "--standalone", "--ignore-formatted", "-t", cluster, "-c", str(config)],
+            [
+                *format_,
+                "--standalone",
+                "--ignore-formatted",
+                f"--cluster-id={cluster}",
+                "-c",
+                str(config),
+            ],
             capture_output=True,
             text=True,
             check=False,

@@ -171,7 +171,7 @@ def test_credentials_that_the_broker_does_not_take_are_told_from_a_broker_that_i
     worker = deployment.command("run", "--once")
     assert worker.returncode == 70
     assert "Traceback" not in worker.stderr
-    assert "the credentials" in worker.stderr.splitlines()[-1]
+    assert "does not let this process in" in worker.stderr.splitlines()[-1]
     assert "not-to-be-seen" not in worker.stderr + ended.out
 
 

@@ -153,7 +153,7 @@ def test_while_kafka_is_away_events_wait_on_disk_and_then_arrive_in_order(own_ka
     for item in sent[1_000:]:
         publisher.publish(item)
     # Nothing waited for Kafka: it is away until it is started again below.
-    assert publisher.counts.accepted == 6_000
+    until(lambda: publisher.counts.accepted == 6_000, what="all accepted")
     until(lambda: publisher.counts.spooled == before + 5_000, what="all on disk")
     assert not publisher.flush(0.2)
     assert publisher.counts.pending == 5_000
