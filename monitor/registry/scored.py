@@ -72,6 +72,9 @@ def register_classifier(
         Some rows of its features; their types become the signature.
     """
     mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(
+        uri
+    )  # else one that was set before stays, in this process or its parent
     model = ScoredClassifier(classifier, list(example.columns))
     answers = model.predict(None, example)
     with _quiet():

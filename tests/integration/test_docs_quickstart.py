@@ -45,7 +45,7 @@ def mlflow_uri():
 
 @pytest.fixture
 def shell(kafka, mlflow_uri, tmp_path, monkeypatch):
-    for name in [name for name in os.environ if name.startswith("MONITOR_")]:
+    for name in [name for name in os.environ if name.startswith(("MONITOR_", "MLFLOW_"))]:
         monkeypatch.delenv(name)
     programs = tmp_path / "bin"
     programs.mkdir()
