@@ -6,11 +6,13 @@ import re
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from scipy import special
 
 from monitor.metrics.drift import METRICS
 from monitor.metrics.fairness.measures import CALIBRATION, IMPACT, MEAN_GAPS, SHARE_GAPS
+from monitor.metrics.performance import Outcome, measure_performance
 from monitor.metrics.quality.columns import CONSTANT, OUT_OF_RANGE
 from monitor.metrics.quality.events import ABSENT, DUPLICATES, FOREIGN, TYPE_CHANGE
 from monitor.metrics.quality.questions import CATEGORY_SURGE, MISSING_SURGE, UNSEEN, ZERO_SURGE
@@ -19,7 +21,14 @@ from monitor.reports import ColumnDrift
 
 REPOSITORY = Path(__file__).parents[2]
 PAGE = (REPOSITORY / "docs" / "statistics.md").read_text()
-NO_MEASURE = {"feature", "kind", "severity", "significant", "p_value"}
+NO_MEASURE = {"feature", "kind", "severity", "significant", "p_value", "warn", "block"}
+
+
+def performance_measures() -> set[str]:
+    texts, numbers, scores = np.array(["1", "0", "1", "0"]), np.arange(4.0), np.full(4, 0.5)
+    classifier = Outcome(texts, texts, scores, ("0", "1"), "1")
+    regression = Outcome(numbers, numbers + 1, None, (), None)
+    return {*measure_performance(classifier, 1.96), *measure_performance(regression, 1.96)}
 
 
 @pytest.mark.parametrize(
@@ -32,6 +41,7 @@ NO_MEASURE = {"feature", "kind", "severity", "significant", "p_value"}
             *(IMPACT, CALIBRATION, *MEAN_GAPS),
             *(TYPE_CHANGE, ABSENT, FOREIGN, DUPLICATES),
             *(CONSTANT, OUT_OF_RANGE, CATEGORY_SURGE, MISSING_SURGE, UNSEEN, ZERO_SURGE),
+            *performance_measures(),
         }
         - NO_MEASURE
     ),
@@ -55,6 +65,8 @@ def test_the_levels_are_the_defaults():
         policy.quality.out_of_range,
         policy.quality.type_change,
         policy.quality.duplicates,
+        policy.performance.drop,
+        policy.performance.growth,
     ]
     table = PAGE.partition("## When is it called a breach?")[2].partition("\n## ")[0]
     for level in levels:
