@@ -47,10 +47,11 @@ def environment(name: str) -> Path:
     folder = _VENVS / name
     python = folder / "bin" / "python"
     made = folder / "made"
-    if not made.exists():
+    wanted = "\n".join(REQUIREMENTS[name])
+    if not made.exists() or made.read_text() != wanted:
         say(f"installing {name} into {folder.relative_to(_HERE.parent)} ...")
         venv.create(folder, with_pip=True, clear=True)
         install = [str(python), "-m", "pip", "install", "--quiet", *REQUIREMENTS[name]]
         subprocess.run(install, check=True, timeout=900, stdout=sys.stderr)
-        made.touch()
+        made.write_text(wanted)
     return python
