@@ -116,8 +116,8 @@ class Traffic(threading.Thread):
             spool_directory=None if spool is None else str(spool),
         )
         #: Another team's logger: some of its records have a sequence, some have none, and its partitioner is another.
-        # Not idempotent: right after a topic was made, Kafka acknowledged first batches of an idempotent one at offsets
-        # where another producer's record lies. In order all the same.
+        # Not idempotent: right after a topic was made, first batches of an idempotent one were acknowledged and never
+        # in the topic; why is not known. In order all the same.
         careful = {"enable.idempotence": False, "max.in.flight": 1, "acks": "all"}
         self.logger = Producer(
             {**kafka, **careful, "message.max.bytes": 4_000_000, "message.timeout.ms": 0}
