@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from importlib import import_module
+
+import structlog
 
 from benchmarks.figures import show
 
@@ -31,6 +34,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print a list of figures")
     parser.add_argument("--quick", action="store_true", help="less data, for a first look")
     chosen = parser.parse_args()
+    # Standard output is for the figures alone.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     figures = import_module(BENCHMARKS[chosen.name]).main(quick=chosen.quick)
     show(figures, as_json=chosen.json)
 

@@ -156,14 +156,15 @@ def _values(then: NumericSketch, now: NumericSketch) -> list[DistributionCell]:
 def _scale(then: NumericSketch, now: NumericSketch) -> list[DistributionCell]:
     grid = _grid(then)
     sides = [_gather(sketch, grid) / sketch.total for sketch in (then, now)]
+    marks = [f"{place:g}" for place in grid.tolist()]
     names = [
-        f"below {grid[0]:g}",
-        *(f"{low:g} to {high:g}" for low, high in pairwise(grid)),
-        f"{grid[-1]:g} and above",
+        f"below {marks[0]}",
+        *(f"{low} to {high}" for low, high in pairwise(marks)),
+        f"{marks[-1]} and above",
     ]
+    shares = (side.tolist() for side in sides)
     cells = [
-        DistributionCell(name, float(old), float(new))
-        for name, old, new in zip(names, *sides, strict=True)
+        DistributionCell(name, old, new) for name, old, new in zip(names, *shares, strict=True)
     ]
     ends = {0, len(cells) - 1}
     shown = [c for i, c in enumerate(cells) if i not in ends or c.then + c.now > 0]
@@ -181,7 +182,7 @@ def _grid(then: NumericSketch) -> Floats:
     first, last = np.floor(low / step), np.ceil(high / step)
     # Whole numbers divided: 3 * 0.1 would be named 0.30000000000000004.
     grid = np.arange(first, max(last, first + 1) + 1) * step
-    return np.array([float(f"{place:.12g}") for place in grid])
+    return np.array([float(f"{place:.12g}") for place in grid.tolist()])
 
 
 def _round_step(step: float) -> float:
