@@ -52,8 +52,8 @@ def make_baseline(
     Raises
     ------
     InputError
-        If a protected attribute is among the features and the policy does not say why it may be, or if the model
-        always gives the same answer.
+        If a protected attribute is among the features and the policy does not say why it may be, if the model always
+        gives the same answer, or never the one that the policy calls favourable.
     MissingColumn, EmptyData
         If the data cannot serve as a reference.
     """
@@ -70,6 +70,8 @@ def make_baseline(
     )
     _refuse_one_answer(frame, roles.prediction)
     profile = profile_of(frame, layout, roles)
+    if roles.prediction is not None:
+        check_favourable(profile, policy)
     kinds = {column.name: column.kind for column in layout.features}
     # A vector may well give an attribute away: which of its directions, no table says.
     told = {name: kind for name, kind in kinds.items() if kind is not Kind.EMBEDDING}
@@ -103,6 +105,26 @@ def profile_of(frame: pd.DataFrame, layout: Layout, roles: Roles) -> Profile:
         score=roles.score,
         label=roles.label,
     )
+
+
+def check_favourable(profile: Profile, policy: ModelPolicy) -> None:
+    """Check that the answer that the policy calls favourable is one: else all groups are treated alike, at no time.
+
+    Raises
+    ------
+    InputError
+        Naming the answers that there are.
+    """
+    favourable = policy.fairness.favourable
+    if favourable is None or not profile.layout.is_classifier:
+        return
+    classes = classes_of(profile)
+    if favourable not in classes:
+        raise InputError(
+            f"no answer is {favourable!r}; the reference has {', '.join(classes)}",
+            where="policy: fairness.favourable",
+            fix="Name one of these.",
+        )
 
 
 def _refuse_one_answer(frame: pd.DataFrame, prediction: str | None) -> None:
