@@ -54,10 +54,14 @@ def adopt_policy(
     Raises
     ------
     ActionRefused
-        If nothing would change.
+        If no reason is given, or nothing would change.
     VersionNotFound, RegistryUnavailable, RegistryError
         If it was not done; that is on record, too.
     """
+    if not reason.strip():
+        raise ActionRefused(
+            "no reason is given", where="/".join(version), fix="Say why: it goes on the record."
+        )
     try:
         stored = registry.thresholds(version)
     except BaselineError as error:

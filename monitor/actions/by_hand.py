@@ -48,11 +48,15 @@ def rollback_by_hand(
     VersionNotFound
         If there is no such model or version.
     ActionRefused
-        If the target is bad, or the alias names it already or names nothing, or somebody moves it at the same time.
+        If no reason is given, the target is bad, or the alias names it already or names nothing, or somebody moves it at the same time.
     RegistryUnavailable
         If MLflow does not answer. Then look where the alias is, and ask again.
     """
     where = f"{model}@{alias}"
+    if not reason.strip():
+        raise ActionRefused(
+            "no reason is given", where=where, fix="Say why: it goes on the record."
+        )
     versions = {version.version: version for version in registry.versions(model)}
     if to not in versions:
         known = ", ".join(versions) or "none"

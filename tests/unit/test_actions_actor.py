@@ -381,13 +381,13 @@ def test_nothing_is_said_twice_by_the_next_process(world, actor):
 # ------------------------------------------------------------------------------------------- by hand
 
 
-def by_hand(world, to="2", **about):
+def by_hand(world, to="2", reason="complaints", **about):
     return rollback_by_hand(
         world.registry,
         world.log,
         model=MODEL,
         to=to,
-        reason="complaints",
+        reason=reason,
         actor="ada",
         now=lambda: world.time,
         **about,
@@ -420,6 +420,8 @@ def test_what_a_person_may_not_do_is_refused_with_a_reason(world):
         by_hand(world, to="2")
     with pytest.raises(ActionRefused, match="already"):
         by_hand(world, to="3")
+    with pytest.raises(ActionRefused, match="no reason is given"):
+        by_hand(world, to="1", reason=" ")
     with pytest.raises(VersionNotFound, match="Choose one of these: 1, 2, 3"):
         by_hand(world, to="7")
     world.registry.aliases.clear()

@@ -113,6 +113,13 @@ def test_adopting_what_holds_already_is_refused():
         adopt(Registry(encode_thresholds(STRICT)), Log(), STRICT)
 
 
+def test_adopting_without_a_reason_is_refused():
+    log = Log()
+    with pytest.raises(ActionRefused, match="no reason is given"):
+        adopt_policy(Registry(), log, SUBJECT, STRICT, reason=" ", actor="ann")
+    assert log.decisions == []
+
+
 def test_an_adoption_that_failed_is_on_record_as_failed():
     log = Log()
     with pytest.raises(RegistryUnavailable):
