@@ -15,6 +15,7 @@ from monitor.cli.options import (
     as_json,
     column_options,
     policy_file,
+    policy_for,
     print_json,
     read_policy,
     roles_of,
@@ -41,7 +42,7 @@ _COLOURS = {
 @click.argument("current", type=PATH)
 @column_options
 @policy_file
-@click.option("--model", default="compare", help="Whose policy holds, if the file names several.")
+@click.option("--model", metavar="M", help="Whose policy holds, if the file names several.")
 @click.option("--html", "page", type=PATH, metavar="FILE", help="Write a page for people, too.")
 @as_json
 @click.pass_context
@@ -54,14 +55,14 @@ def compare(
     label: str | None,
     groups: str,
     policy_path: Path | None,
-    model: str,
+    model: str | None,
     page: Path | None,
     *,
     as_json: bool,
 ) -> None:
     """Measure CURRENT against REFERENCE (parquet or CSV): drift, fairness, quality, verdict.
 
-    Exit code 0: pass or warn. 1: a rule is breached. 2: the input is wrong.
+    Exit code 0: pass, warn, or too few rows to tell. 1: a rule is breached. 2: the input is wrong.
     """
     with working(f"measuring {current.name} against {reference.name}"):
         from monitor.desk.compare import compare_files, comparison, verdict_of  # pandas and SciPy
@@ -69,12 +70,18 @@ def compare(
         from monitor.plugins import load_metrics
 
         roles = roles_of(prediction, score, label, groups)
-        policy = read_policy(policy_path).of(model)
+        policy = policy_for(read_policy(policy_path), model, policy_path)
         compared = compare_files(reference, current, roles, policy, others=load_metrics())
         report = compared.report
         if page is not None:
             names = {"reference": reference.name, "current": current.name}
             _write(page, render_page(compared, policy, **names))
+    for column in report.drift:
+        if column.missing_reference == 1:
+            click.echo(
+                f"monitor: {reference}: feature {column.feature} has no value: its drift is not measured",
+                err=True,
+            )
     if as_json:
         print_json(comparison(report))
     else:

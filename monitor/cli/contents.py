@@ -193,9 +193,9 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
 
 #: What the numbers mean that a command ends with.
 EXIT_CODES: dict[int, str] = {
-    0: "all is well; a warning at most",
+    0: "all is well; a warning at most, or too few rows to tell",
     1: "a breach was found, or a check failed",
     2: "the input or a setting is wrong, or a server does not answer",
-    70: "an error that nobody expected: please report it",
+    70: "an unexpected error: please report it; with --once, worth another try",
     130: "interrupted by Ctrl-C",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from monitor.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from monitor.desk.tables import Roles
-    from monitor.policy.model import Policy
+    from monitor.policy.model import ModelPolicy, Policy
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -68,11 +69,21 @@ def roles_of(
     Raises
     ------
     InputError
-        If a column is named for two roles.
+        If a column is named for two roles, or groups without an answer to compare them by.
     """
     from monitor.desk.tables import Roles  # brings pandas, which most commands do without
 
     names = tuple(name.strip() for name in groups.split(",") if name.strip())
+    if groups and not names:
+        raise InputError(
+            "it names no column", where="--groups", fix="Name some: --groups sex,race."
+        )
+    if names and prediction is None:
+        raise InputError(
+            "without --prediction nothing is compared between groups",
+            where="--groups",
+            fix="Name the column of the answers: --prediction COL.",
+        )
     named = [name for name in (prediction, score, label, *names, *ignored) if name is not None]
     if twice := [name for name in named if named.count(name) > 1]:
         raise InputError("the column is named for two roles", where=twice[0], fix="Name it once.")
@@ -97,9 +108,47 @@ def read_policy(path: Path | None) -> Policy:
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        msg = f"the policy cannot be read: {error}"
+        why = error.strerror if isinstance(error, OSError) else error
+        msg = f"the policy cannot be read: {why}"
         raise InputError(msg, where=str(path), fix="Check the path.") from error
     return parse_policy(text, where=str(path))
+
+
+def policy_for(policy: Policy, model: str | None, path: Path | None) -> ModelPolicy:
+    """Return what a policy file says of a model; of the only one that it names, where none is asked for.
+
+    Raises
+    ------
+    InputError
+        If it names several and none is asked for, or others than the one asked for.
+
+    Examples
+    --------
+    >>> from monitor.policy.load import parse_policy
+    >>> policy = parse_policy("models: {credit: {consecutive: 2}}", where="policy.yaml")
+    >>> policy_for(policy, None, Path("policy.yaml")).consecutive
+    2
+    >>> policy_for(policy, "credti", Path("policy.yaml"))
+    Traceback (most recent call last):
+    monitor.errors.InputError: policy.yaml: it names no model credti. Did you mean credit?
+    """
+    names = sorted(policy.models)
+    if not names:
+        return policy.defaults
+    if model is None and len(names) > 1:
+        raise InputError(
+            "it names several models",
+            where=str(path),
+            fix=f"Name one with --model: {', '.join(names)}.",
+        )
+    if model is not None and model not in names:
+        near = difflib.get_close_matches(model, names, n=1)
+        raise InputError(
+            f"it names no model {model}",
+            where=str(path),
+            fix=f"Did you mean {near[0]}?" if near else f"It names {', '.join(names)}.",
+        )
+    return policy.models[model or names[0]]
 
 
 def print_json(value: object) -> None:

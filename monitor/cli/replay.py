@@ -23,6 +23,7 @@ from monitor.cli.options import (
 )
 from monitor.cli.progress import working
 from monitor.cli.screen import instant, plain_table, spoken
+from monitor.errors import MissingColumn
 from monitor.events import ModelVersion
 from monitor.settings import Settings
 
@@ -63,21 +64,30 @@ def replay(
     """
     with working(f"replaying {file.name}"):
         from monitor.bootstrap import load_policy, open_registry
-        from monitor.desk.baseline import make_baseline  # pandas and SciPy
+        from monitor.desk.baseline import check_favourable, make_baseline  # pandas and SciPy
         from monitor.desk.replay import replay_frame
-        from monitor.desk.tables import read_table
+        from monitor.desk.tables import check_one_value, feature_names, read_table
         from monitor.plugins import load_metrics
 
         subject = ModelVersion(model, version)
         policy = read_policy(policy_path) if policy_path else load_policy(settings)
         roles = roles_of(prediction or "prediction", score, label, groups, time_column)
-        frame = read_table(file, roles)
+        try:
+            frame = read_table(file, roles)
+        except MissingColumn as error:
+            if prediction is not None or error.what != "there is no column prediction":
+                raise
+            raise MissingColumn(
+                error.what, where=error.where, fix="Name that of the answers: --prediction COL."
+            ) from error
         if reference is not None:
             known = roles_of(roles.prediction, score, label, groups)
             table = read_table(reference, known).drop(columns=time_column, errors="ignore")
+            check_one_value(table, feature_names(table, known), str(reference))
             made = make_baseline(table, known, subject, policy.of(model), created_at="")
         baseline = made if reference is not None else open_registry(settings).baseline(subject)
         if policy_path and baseline is not None:
+            check_favourable(baseline.profile, policy.of(model))
             # What this policy would have done is asked, not what the version is under.
             baseline = replace(baseline, thresholds=None)
         result = replay_frame(
@@ -88,6 +98,12 @@ def replay(
             baseline=baseline,
             policy=policy,
             others=load_metrics(),
+        )
+    if policy.models and model not in policy.models:
+        named = ", ".join(sorted(policy.models))
+        click.echo(
+            f"monitor: the policy names no model {model} (it names {named}): its defaults hold",
+            err=True,
         )
     if as_json:
         print_json({"model": model, "version": version, "events": len(frame), **result.as_dict()})

@@ -144,10 +144,20 @@ def _times(frame: pd.DataFrame, column: str) -> pd.Series[pd.Timestamp]:
         return pd.to_datetime(values, utc=True, format="ISO8601")
     except (ValueError, TypeError, OverflowError) as error:
         raise InputError(
-            f"a time cannot be read: {str(error).splitlines()[0]}",
+            f"a time cannot be read: {_unreadable(values)}",
             where=column,
             fix="Give ISO 8601 time stamps, or seconds since 1970 UTC; not milliseconds.",
         ) from error
+
+
+def _unreadable(values: pd.Series[Any]) -> str:
+    """Return the first value that is no time; pandas' own sentence ends in advice about its arguments."""
+    if pd.api.types.is_numeric_dtype(values):
+        times = pd.to_datetime(values, unit="s", utc=True, errors="coerce")
+    else:
+        times = pd.to_datetime(values, utc=True, format="ISO8601", errors="coerce")
+    wrong = values[times.isna() & values.notna()]
+    return repr(wrong.tolist()[0]) if len(wrong) else "its type holds no times"
 
 
 def _rows(

@@ -57,7 +57,7 @@ def read_table(path: Path, roles: Roles) -> pd.DataFrame:
     """
     where = str(path)
     if not path.is_file():
-        msg = "there is no such file"
+        msg = "this is a folder, not a file" if path.is_dir() else "there is no such file"
         raise InputError(msg, where=where, fix="Check the path.")
     try:
         frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)

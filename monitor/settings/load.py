@@ -150,8 +150,9 @@ def _read(file: Path, where: str) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
         raise SettingsError(
-            f"the file {file} cannot be read ({error})",
+            f"the file {file} cannot be read ({why})",
             where=where,
             fix="Name a text file that this process may read.",
         ) from error

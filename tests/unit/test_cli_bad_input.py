@@ -60,6 +60,14 @@ def test_an_unknown_command_and_an_unknown_option_end_with_the_code_for_bad_inpu
         assert words[-1].lstrip("-") in ended.err
 
 
+def test_to_a_mistyped_command_the_nearest_is_said(monitor):
+    assert "Did you mean compare?" in monitor("comapre").err
+
+
+def test_a_settings_file_that_is_not_there_is_said_in_plain_words(monitor):
+    monitor("status", "--settings", "nofile.yaml").refused("nofile.yaml", "(No such file")
+
+
 # -------------------------------------------------------------------------------------------- policy
 
 
@@ -167,7 +175,7 @@ def test_replay_says_what_the_policy_would_have_done(monitor, tmp_path):
     [
         (lambda rows: rows[:0], ("rows.csv", "no rows")),
         (lambda rows: rows.drop(columns="at"), ("rows.csv", "no column at")),
-        (lambda rows: rows.assign(at="noon"), ("at", "noon", "ISO 8601")),
+        (lambda rows: rows.assign(at="noon"), ("at", "cannot be read: 'noon'. Give ISO 8601")),
         (lambda rows: rows.assign(at=rows["at"].where(rows.index > 5)), ("at", "no time")),
     ],
 )
@@ -176,6 +184,27 @@ def test_replay_refuses_what_cannot_be_replayed(monitor, change, parts):
     change(people(300).assign(at=1_700_000_000.0)).to_csv("rows.csv", index=False)
     ended = monitor(*REPLAY, *COLUMNS)
     ended.refused(*parts)
+
+
+def test_replay_says_which_option_names_the_answers(monitor):
+    people(500).to_parquet("reference.parquet")
+    rows = people(300).rename(columns={"prediction": "approved"})
+    rows.assign(at=1_700_000_000.0).to_csv("rows.csv", index=False)
+    monitor(*REPLAY).refused("rows.csv: there is no column prediction", "--prediction COL")
+
+
+def test_replay_takes_no_reference_with_a_feature_that_has_no_value(monitor):
+    people(500).assign(debt=np.nan).to_parquet("reference.parquet")
+    people(300).assign(debt=1.0, at=1_700_000_000.0).to_csv("rows.csv", index=False)
+    monitor(*REPLAY, *COLUMNS).refused("reference.parquet", "all values of column debt")
+
+
+def test_replay_says_when_the_policy_does_not_name_the_model(monitor, tmp_path):
+    (tmp_path / "policy.yaml").write_text("models: {crdit: {consecutive: 2}}\n")
+    people(500).to_parquet("reference.parquet")
+    people(300).assign(at=1_700_000_000.0).to_csv("rows.csv", index=False)
+    ended = monitor(*REPLAY, *COLUMNS, "--policy", "policy.yaml")
+    assert "names no model credit (it names crdit): its defaults hold" in ended.err
 
 
 # --------------------------------------------------------------------------------------------- audit

@@ -153,12 +153,17 @@ def test_too_few_rows_are_insufficient_and_no_breach(compare):
 
 def test_the_policy_of_the_named_model_holds(compare):
     Path("policy.yaml").write_text("models:\n  credit:\n    windows: {min_events: 1000}\n")
-    ended = compare("reference.parquet", "current.csv", *COLUMNS, "--policy", "policy.yaml")
-    assert ended.out.startswith("PASS")
-    ended = compare(
-        "reference.parquet", "current.csv", *COLUMNS, "--policy", "policy.yaml", "--model", "credit"
-    )
-    assert ended.out.startswith("INSUFFICIENT")
+    files = ("reference.parquet", "current.csv", *COLUMNS, "--policy", "policy.yaml")
+    assert compare(*files).out.startswith("INSUFFICIENT")  # the only one that the file names
+    assert compare(*files, "--model", "credit").out.startswith("INSUFFICIENT")
+    wrong = compare(*files, "--model", "credti")
+    assert wrong.code == 2
+    assert "it names no model credti. Did you mean credit?" in wrong.err
+    Path("policy.yaml").write_text("models: {credit: {consecutive: 2}, other: {}}")
+    several = compare(*files)
+    assert several.code == 2
+    assert "Name one with --model: credit, other." in several.err
+    assert compare(*files, "--model", "other").out.startswith("PASS")
 
 
 def test_a_feature_without_any_value_in_the_reference_is_shown_and_judges_nothing(compare):
@@ -167,6 +172,9 @@ def test_a_feature_without_any_value_in_the_reference_is_shown_and_judges_nothin
     ended = compare("old.parquet", "new.parquet", *COLUMNS, "--json")
     column = json.loads(ended.out)["drift"][-1]
     assert ended.code == 0
+    assert (
+        ended.err == "monitor: old.parquet: feature new has no value: its drift is not measured\n"
+    )
     assert (column["feature"], column["psi"], column["missing_reference"]) == ("new", None, 1.0)
 
 
@@ -214,6 +222,11 @@ def policy_typo() -> tuple[str, ...]:
     return "reference.parquet", "current.csv", "--policy", "policy.yaml"
 
 
+def favours_no_answer() -> tuple[str, ...]:
+    Path("policy.yaml").write_text("defaults: {fairness: {favourable: 'yes'}}")
+    return "reference.parquet", "current.csv", *COLUMNS, "--policy", "policy.yaml"
+
+
 def no_policy() -> tuple[str, ...]:
     return "reference.parquet", "current.csv", "--policy", "nowhere.yaml"
 
@@ -238,7 +251,17 @@ def no_folder() -> tuple[str, ...]:
         (one_class, ["answer", "every answer in the reference data is 1", "more than one answer"]),
         (other_type, ["income", "expected numbers", "baseline anew"]),
         (policy_typo, ["policy.yaml", "consecutiv", "consecutive"]),
-        (no_policy, ["nowhere.yaml", "cannot be read", "path"]),
+        (favours_no_answer, ["fairness.favourable", "no answer is 'yes'", "has 0, 1", "Name one"]),
+        (no_policy, ["nowhere.yaml: the policy cannot be read: No such file", "path"]),
+        (lambda: ("reference.parquet", "."), [".: this is a folder"]),
+        (
+            lambda: ("reference.parquet", "current.csv", "--score", "p", "--groups", "sex"),
+            ["--groups", "--prediction COL"],
+        ),
+        (
+            lambda: ("reference.parquet", "current.csv", "--prediction", "answer", "--groups", ","),
+            ["--groups: it names no column"],
+        ),
         (no_folder, ["no/page.html", "cannot be written", "folder"]),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
