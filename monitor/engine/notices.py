@@ -112,5 +112,11 @@ def look(batch: Batch, events: Positions, layout: Layout, notes: Notes) -> None:
     codec: Any = msgspec.msgpack if batch.content == MSGPACK_CONTENT else msgspec.json
     known = {column.name for column in layout.features}
     for event in events[chosen].tolist():
-        names = codec.decode(batch.record(event).value or b"", type=_Names).features.keys()
+        try:
+            names = codec.decode(batch.record(event).value or b"", type=_Names).features.keys()
+        except (
+            msgspec.MsgspecError,
+            ValueError,
+        ):  # a name that is no text: nothing that is counted is called so
+            continue
         notes.look(known - names, names - known)

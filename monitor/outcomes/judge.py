@@ -44,6 +44,9 @@ _MANY = 100_000
 
 _PROFILES = 64
 
+#: Labelled reports remembered at once; those before are in the store.
+_KEPT = 10_000
+
 
 class KnownReports(Protocol):
     """What was said of windows: a `ReportStore` is one."""
@@ -92,6 +95,12 @@ class Waiting:
     unknown: set[str] = field(default_factory=set)
     reached: Mapping[int, int] = field(default_factory=dict)
 
+    def give_up(self, before: float) -> None:
+        """Forget the labels that came before this time: of nothing, or of what is in no window."""
+        for name in [name for name, arrived in self.arrived.items() if arrived < before]:
+            del self.arrived[name]
+            self.unknown.discard(name)
+
     def unmatched(self, before: float) -> list[str]:
         """Return the predictions that are unknown although their label came before this time."""
         return sorted(name for name in self.unknown if self.arrived[name] < before)
@@ -126,7 +135,7 @@ class LabelJudge:
     store
         Tells which windows there are, and what was said of them by labels already.
     patience
-        Seconds after which a label whose prediction is unknown is reported.
+        Seconds after which a label whose prediction is unknown is reported; after twice as long it is given up.
     now
         Seconds since 1970 UTC.
     """
@@ -190,6 +199,10 @@ class LabelJudge:
             name for waiting in self._waiting.values() for name in waiting.unmatched(before)
         )
         self._tell(unmatched)
+        for waiting in self._waiting.values():
+            waiting.give_up(before - self._patience)
+        while len(self._reports) > _KEPT:
+            del self._reports[next(iter(self._reports))]
         return Cycle(
             labels,
             tuple(reports),
@@ -272,7 +285,10 @@ class LabelJudge:
         """Return what the policy asks for, if it asks for anything; only windows judged by labels count."""
         known = {report.id: report for report in self._around(bench, news.window)}
         mine = {
-            name: report for name, report in self._reports.items() if report.subject == news.subject
+            name: report
+            for name, report in self._reports.items()
+            if report.subject == news.subject
+            and abs(report.window.end - news.window.end) <= self._reach(bench)
         }
         verdict = decide(
             list({**known, **mine, news.id: news}.values()),
@@ -284,8 +300,13 @@ class LabelJudge:
         )
         return verdict if verdict.action is not Action.NONE else None
 
+    @staticmethod
+    def _reach(bench: _Bench) -> float:
+        """How far apart two windows of one streak can end, seconds, and as much again."""
+        return 2 * bench.policy.consecutive * bench.policy.windows.max_length
+
     def _around(self, bench: _Bench, window: Window, *, just: bool = False) -> list[Report]:
-        span = 0.0 if just else 2 * bench.policy.consecutive * bench.policy.windows.max_length
+        span = 0.0 if just else self._reach(bench)
         return self._store.reports(
             *bench.baseline.subject,
             since=window.end - span,
@@ -303,7 +324,7 @@ class LabelJudge:
                 for_instance=sorted(new)[:5],
                 waited_seconds=self._patience,
             )
-        self._told |= new
+        self._told = set(unmatched)
 
 
 @dataclass(frozen=True, slots=True)

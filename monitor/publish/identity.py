@@ -84,6 +84,21 @@ class Identity:
                 self._reserved += _BLOCK
         return sequence
 
+    def skip_to(self, sequence: int) -> None:
+        """Go on at this number at the earliest.
+
+        What was reserved may be forgotten, by a torn file or a full disk, while spooled events still have those numbers;
+        new ones must come behind them.
+
+        Raises
+        ------
+        OSError
+            If the reservation cannot be written.
+        """
+        if sequence > self._next:
+            self._next = self._reserved = sequence
+            self._reserve()
+
     def close(self) -> None:
         """Let go of the slot."""
         if self._lock is not None:

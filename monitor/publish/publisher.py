@@ -261,6 +261,7 @@ class PredictionPublisher:
         if self._identity.slot is not None:
             try:
                 spool = Spool(self._identity.slot, limit_bytes=self.settings.spool_bytes)
+                self._identity.skip_to(spool.last + 1)
             except OSError as error:
                 self._identity.close()
                 raise SettingsError(

@@ -131,6 +131,11 @@ class Spool:
         """Predictions in the segments, those confirmed in part of a segment included."""
         return sum(segment.events for segment in self._segments)
 
+    @property
+    def last(self) -> int:
+        """The highest sequence on disk; -1 if nothing is."""
+        return max((segment.last for segment in self._segments), default=-1)
+
     def append(self, records: Iterable[Record]) -> int:
         """Append the records, in order of sequence, and return how many were kept.
 

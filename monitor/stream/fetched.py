@@ -7,11 +7,15 @@ of them at once.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import conn
 from aiokafka.consumer import fetcher
+from aiokafka.record.default_records import _DefaultRecordBatchPy, _DefaultRecordPy
+from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.record.util import decode_varint
 
 if TYPE_CHECKING:
     from monitor.engine.records import Record
@@ -20,6 +24,9 @@ if TYPE_CHECKING:
 #: Bytes of an answer that wait in memory before its connection is told to pause: aiokafka's own 64 KiB pause and
 #: resume it thirty times in one answer.
 _WAITING = 8 << 20
+
+#: How each record batch begins.
+_OFFSET_AND_LENGTH = struct.Struct(">qi")
 
 
 class PartitionRecords(fetcher.PartitionRecords):
@@ -54,13 +61,20 @@ class PartitionRecords(fetcher.PartitionRecords):
             if self._check_crcs and not batch.validate_crc():
                 raise fetcher.Errors.CorruptRecordException(f"Invalid CRC - {self._tp}")
             if not self._is_left_out(batch):
-                records = list(batch)
+                records = self._parsed(batch)
                 if records and records[0].offset < self.next_fetch_offset:
                     records = [r for r in records if r.offset >= self.next_fetch_offset]
                 if records:
                     self.next_fetch_offset = records[-1].offset + 1
                     yield records
             self.next_fetch_offset = batch.next_offset
+
+    def _parsed(self, batch: Any) -> list[Record]:
+        try:
+            return list(batch)
+        except UnicodeDecodeError:
+            # Kafka takes any bytes for a header's name; aiokafka's parser takes text, and gives up the whole batch.
+            return list(Tolerant(self._records.bytes_of(batch.base_offset)))
 
     def _is_left_out(self, batch: Any) -> bool:
         """Whether it holds a transaction's marker, or what a transaction wrote that was aborted."""
@@ -71,6 +85,54 @@ class PartitionRecords(fetcher.PartitionRecords):
             if batch.is_transactional and batch.producer_id in self._aborted_producers:
                 return True
         return bool(batch.is_control_batch)
+
+
+class Fetched(MemoryRecords):
+    """aiokafka's record batches of an answer, which remember their bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._data = data
+
+    def bytes_of(self, base_offset: int) -> bytes:
+        """Return the batch that begins at this offset, as it came."""
+        start = 0
+        while True:
+            found, length = _OFFSET_AND_LENGTH.unpack_from(self._data, start)
+            end = start + _OFFSET_AND_LENGTH.size + length
+            if found == base_offset:
+                return self._data[start:end]
+            start = end
+
+
+class Tolerant(_DefaultRecordBatchPy):
+    """Reads a batch in which names of headers are no text: those records have no headers, the others all theirs."""
+
+    _pos: int
+
+    def _read_msg(self, *_: Any) -> Any:
+        try:
+            return super()._read_msg()
+        except UnicodeDecodeError:
+            return self._without_headers()
+
+    def _without_headers(self) -> _DefaultRecordPy:
+        length, start = decode_varint(self._buffer, self._pos)
+        _, place = decode_varint(self._buffer, start)  # attributes, which mean nothing yet
+        delta, place = decode_varint(self._buffer, place)
+        kind = self.timestamp_type
+        time = self.max_timestamp if kind == self.LOG_APPEND_TIME else self.first_timestamp + delta
+        number, place = decode_varint(self._buffer, place)
+        key, place = self._field(place)
+        value, _ = self._field(place)
+        self._pos = start + length
+        return _DefaultRecordPy(self.base_offset + number, time, kind, key, value, [])
+
+    def _field(self, place: int) -> tuple[bytes | None, int]:
+        size, place = decode_varint(self._buffer, place)
+        return (
+            (None, place) if size < 0 else (bytes(self._buffer[place : place + size]), place + size)
+        )
 
 
 class FetchResult(fetcher.FetchResult):
@@ -91,7 +153,8 @@ class FetchResult(fetcher.FetchResult):
 
 
 def install() -> None:
-    """Have every consumer of this process fetch so: aiokafka names the two classes in one place."""
+    """Have every consumer of this process fetch so: aiokafka names the classes in one place."""
     conn.READER_LIMIT = _WAITING
+    fetcher.MemoryRecords = Fetched
     fetcher.PartitionRecords = PartitionRecords
     fetcher.FetchResult = FetchResult

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import pyarrow as pa
 import pytest
@@ -90,6 +92,17 @@ def test_a_feature_foreign_to_the_signature_is_on_record_and_alarms_nobody():
     (finding,) = found(report, "foreign")
     assert (finding.feature, finding.share, finding.severity) == ("shoe_size", 1.0, Severity.PASS)
     assert report.severity is Severity.PASS
+
+
+def test_a_foreign_name_that_is_no_text_costs_nothing():
+    records = as_looked_at(lambda event: event["features"].update(groesse=2))
+    latin = [
+        replace(record, value=(record.value or b"").replace(b"groesse", b"gr\xf6\xdfe"))
+        for record in records
+    ]
+    reports = reports_of(latin)
+    assert sum(report.n for report in reports.values()) >= 400
+    assert not [finding for report in reports.values() for finding in report.quality]
 
 
 def as_looked_at(change) -> list[Message]:

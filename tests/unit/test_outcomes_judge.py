@@ -172,6 +172,14 @@ def test_a_label_that_never_matches_is_reported_after_the_stated_time(world, cap
     assert world.judge.cycle().unmatched == ("nobody-1", "nobody-2")
 
 
+def test_a_label_of_nothing_is_given_up_after_twice_that_time(world):
+    world.label(people(2, 1).assign(prediction_id=["nobody-1", "nobody-2"]))
+    assert world.judge.cycle().waiting == 2
+    world.now += 7201
+    assert world.judge.cycle().waiting == 0
+    assert world.judge.cycle().unmatched == ()
+
+
 def test_a_judge_that_starts_anew_says_nothing_twice(world):
     world.label(world.serve(people(N, 7)))
     assert len(world.judge.cycle().reports) == 1

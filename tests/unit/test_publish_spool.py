@@ -5,6 +5,7 @@ import os
 import pytest
 
 from monitor.errors import SettingsError
+from monitor.publish import PredictionPublisher
 from monitor.publish.identity import Identity
 from monitor.publish.spool import Record, Spool, frame
 
@@ -176,6 +177,19 @@ def test_an_unreadable_producer_file_makes_a_new_id(tmp_path):
     first.close()
     (tmp_path / "0" / "producer.json").write_text("{")
     assert Identity(tmp_path).producer_id != first.producer_id
+
+
+def test_new_numbers_come_behind_those_on_disk_though_what_was_reserved_is_unknown(tmp_path):
+    first = Identity(tmp_path)
+    assert first.slot is not None
+    Spool(first.slot, limit_bytes=1 << 20).append(records(1_000, 1_001))
+    first.close()
+    (tmp_path / "0" / "producer.json").write_text("{")
+    publisher = PredictionPublisher("127.0.0.1:1", spool_directory=tmp_path)
+    publisher.close(0)
+    second = Identity(tmp_path)
+    assert second.producer_id == publisher.producer_id
+    assert second.next_sequence() > 1_001 + (1 << 20)
 
 
 def test_a_spool_directory_that_cannot_be_made_is_named(tmp_path):

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+
+from monitor.stream.fetched import Fetched, PartitionRecords
+
+
+def batch(first: int, names: list[str], *, compression: int = 0) -> bytes:
+    """A record batch of an answer: a record for each header's name."""
+    built = DefaultRecordBatchBuilder(2, compression, 0, -1, -1, -1, 1 << 20)
+    for place, name in enumerate(names):
+        built.append(place, 1_000 + place, b"credit/7", b"%d" % place, [(name, b"there")])
+    data = built.build()
+    data[:8] = first.to_bytes(8, "big")  # not in the checksum
+    return bytes(data)
+
+
+def broken(data: bytes) -> bytes:
+    """The same, where the header that is called so has a name that is no text."""
+    return data.replace(b"no-text", b"no-\xff\xfe\xfft")
+
+
+@pytest.fixture
+def taken():
+    def take(*batches: bytes, check_crcs: bool = False):
+        records = Fetched(b"".join(batches))
+        held = PartitionRecords(
+            TopicPartition("predictions", 0), records, [], 0, None, None, check_crcs, 1
+        )
+        return [
+            (record.offset, record.timestamp, record.value, list(record.headers))
+            for record in held.take(None)
+        ]
+
+    return take
+
+
+def test_a_header_whose_name_is_no_text_costs_that_record_its_headers_and_nothing_else(taken):
+    first, second = batch(0, ["a", "no-text", "b"]), batch(3, ["c"])
+    assert taken(first, second, check_crcs=True) == [
+        (0, 1_000, b"0", [("a", b"there")]),
+        (1, 1_001, b"1", [("no-text", b"there")]),
+        (2, 1_002, b"2", [("b", b"there")]),
+        (3, 1_000, b"0", [("c", b"there")]),
+    ]
+    assert taken(first, broken(batch(3, ["a", "no-text"])), batch(5, ["c"])) == [
+        (0, 1_000, b"0", [("a", b"there")]),
+        (1, 1_001, b"1", [("no-text", b"there")]),
+        (2, 1_002, b"2", [("b", b"there")]),
+        (3, 1_000, b"0", [("a", b"there")]),
+        (4, 1_001, b"1", []),
+        (5, 1_000, b"0", [("c", b"there")]),
+    ]
+
+
+def test_records_in_a_compressed_batch_are_read_the_same(taken):
+    gzip = 1
+    assert taken(batch(7, ["a", "b"], compression=gzip), check_crcs=True) == [
+        (7, 1_000, b"0", [("a", b"there")]),
+        (8, 1_001, b"1", [("b", b"there")]),
+    ]
