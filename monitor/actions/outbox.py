@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -152,6 +153,12 @@ class Outbox:
             self._channels[row.channel].send(msgspec.json.decode(row.body, type=Notice))
         except Refused as refused:
             self._postpone(row, refused)
+        except Exception as error:  # noqa: BLE001 - one notice must neither end the thread nor hold up the others
+            name = type(error).__name__
+            # Where, and not what: the error's own words may quote an address, which may be the password.
+            place = "".join(traceback.format_tb(error.__traceback__))
+            log.error("a channel broke down", channel=row.channel, error=name, place=place)  # noqa: TRY400
+            self._postpone(row, Refused(name, where=row.channel, fix="See the log."))
         else:
             self._write(
                 "UPDATE notices SET delivered_at = ?, attempts = attempts + 1"

@@ -7,6 +7,7 @@ message of its own, and the version in its title holds them together.
 from __future__ import annotations
 
 import html
+import http.client
 import logging
 import re
 from typing import Any
@@ -71,7 +72,7 @@ class Slack:
                 # Better plain than not at all.
                 _quiet_log("invalid_blocks", notice)
                 response = client.send(text=text)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             # Nothing of the error itself is shown: for a malformed address it quotes the address.
             raise Refused(
                 f"Slack cannot be reached ({type(error).__name__})", where="Slack", fix=_FIX
@@ -143,7 +144,7 @@ class SlackBot:
             made = self._post(client, message, notice)
         except SlackApiError as error:
             raise _refusal(error) from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             raise Refused(
                 f"Slack cannot be reached ({type(error).__name__})", where="Slack", fix=_FIX
             ) from None

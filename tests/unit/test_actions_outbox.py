@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import http.client
+import urllib.request
+
 import pytest
+from pydantic import SecretStr
 
 from monitor.actions.notice import Kind, Notice
 from monitor.actions.outbox import GIVE_UP_AFTER, LAST_WAIT, Outbox, Refused
+from monitor.actions.slack import Slack, SlackBot
+from monitor.actions.threads import ThreadFile
 from monitor.errors import NoticeError
 from monitor.testing import until
 
@@ -14,7 +20,7 @@ class FakeChannel:
     def __init__(self) -> None:
         self.sent: list[str] = []
         self.tries = 0
-        self.refusal: Refused | None = None
+        self.refusal: Exception | None = None
 
     def send(self, notice: Notice) -> None:
         self.tries += 1
@@ -138,6 +144,46 @@ def test_the_thread_delivers_without_being_asked(outbox, channel):
     until(lambda: channel.sent == ["a"])
     outbox.put(notice("b"))
     until(lambda: channel.sent == ["a", "b"])
+
+
+def test_a_channel_that_breaks_down_ends_no_thread_holds_up_nobody_and_is_tried_again(
+    tmp_path, time
+):
+    good, broken = FakeChannel(), FakeChannel()
+    broken.refusal = RuntimeError("https://hooks.example/secret")
+    outbox = Outbox(tmp_path / "o.db", {"broken": broken, "good": good}, now=time)
+    outbox.start()
+    outbox.put(notice("a"))
+    until(lambda: good.sent == ["a"])
+    broken.refusal = None
+    outbox.put(notice("b"))
+
+    def is_all_delivered() -> bool:
+        time.now += 1
+        return sorted(broken.sent) == good.sent == ["a", "b"]
+
+    until(is_all_delivered)
+    outbox.close()
+
+
+@pytest.mark.parametrize(
+    "answer", [http.client.IncompleteRead(b"ok"), http.client.BadStatusLine("SSH")]
+)
+@pytest.mark.parametrize("kind", ["webhook", "bot"])
+def test_a_cut_off_or_garbled_answer_of_slack_is_a_refusal_worth_another_try(
+    tmp_path, monkeypatch, kind, answer
+):
+    def opened(*_, **__):
+        raise answer
+
+    monkeypatch.setattr(urllib.request.OpenerDirector, "open", opened)
+    if kind == "webhook":
+        slack = Slack(SecretStr("http://slack.example/x"))
+    else:
+        slack = SlackBot(SecretStr("xoxb-1"), "C1", ThreadFile(tmp_path / "t.db"))
+    with pytest.raises(Refused, match=type(answer).__name__) as refusal:
+        slack.send(notice())
+    assert refusal.value.again
 
 
 def test_a_file_that_cannot_be_used_says_so(tmp_path, time):
