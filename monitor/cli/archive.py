@@ -29,7 +29,7 @@ def archive(context: click.Context, settings: Settings, *, once: bool) -> None:
     """Copy topic `predictions` into the prediction log, each event once; until SIGTERM or Ctrl-C.
 
     Start several to share the partitions. One that fails is started again, with growing pauses. It needs
-    `pip install 'model-monitor[log]'` and a master key.
+    `pip install 'model-monitor[worker,log]'` and a master key.
     """
     log_as_json()
     if once:
