@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from confluent_kafka import KafkaException
@@ -16,6 +16,7 @@ from monitor.brokers import reach
 from monitor.desk.lag import archive_lag
 from monitor.errors import KafkaError, MonitorError
 from monitor.settings import Settings
+from monitor.stream.topics import TopicNames, topic_configs
 
 #: A question that costs the registry nothing.
 _NO_MODEL = "monitor-doctor"
@@ -82,6 +83,7 @@ def _kafka(settings: Settings) -> Iterator[Check]:
     else:
         yield Check("topics", "ok", f"all there; {counts['predictions']} source partitions")
     yield _arrival(admin, names["predictions"])
+    yield _record_sizes(admin, topic_configs(TopicNames(**names)))
     if settings.log.master_key is not None:
         yield _archive(settings, admin, counts["predictions"])
 
@@ -100,6 +102,33 @@ def _arrival(admin: AdminClient, topic: str) -> Check:
         "warn",
         f"of {topic} is the producers' clocks ({kind})",
         f"Set message.timestamp.type=LogAppendTime on {topic}: then a replay decides as the first run did.",
+    )
+
+
+def _record_sizes(admin: AdminClient, wanted: Mapping[str, Mapping[str, str]]) -> Check:
+    least = {t: int(c["max.message.bytes"]) for t, c in wanted.items() if "max.message.bytes" in c}
+    try:
+        answers = admin.describe_configs([ConfigResource(ResourceType.TOPIC, t) for t in least])
+        found = {
+            asked.name: int(answer.result(timeout=_PATIENCE)["max.message.bytes"].value)
+            for asked, answer in answers.items()
+        }
+    except KafkaException as error:
+        return Check(
+            "record sizes",
+            "warn",
+            f"cannot be read: {error.args[0].str()}",
+            "Let this user describe the topics' configuration.",
+        )
+    small = [topic for topic, size in found.items() if size < least[topic]]
+    if not small:
+        return Check("record sizes", "ok", "each topic takes the largest record it may be sent")
+    return Check(
+        "record sizes",
+        "warn",
+        f"too small a max.message.bytes: {', '.join(f'{topic} ({found[topic]})' for topic in small)}",
+        f"Set max.message.bytes: {', '.join(f'{topic}={least[topic]}' for topic in small)}. "
+        "Kafka refuses a record that is larger, and all that is written with it.",
     )
 
 

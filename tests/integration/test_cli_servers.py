@@ -120,8 +120,8 @@ def test_the_doctor_finds_nothing_wrong_where_nothing_is(monitor, deployment):
     ended = monitor("doctor", "--json")
     assert (ended.code, ended.json["ok"]) == (0, True)
     assert {n: c["result"] for n, c in checks_of(ended).items()} == {
-        "kafka": "ok", "topics": "ok", "arrival time": "ok", "registry": "ok", "store": "ok",
-        "policy": "ok", "notices": "warn",
+        "kafka": "ok", "topics": "ok", "arrival time": "ok", "record sizes": "ok", "registry": "ok",
+        "store": "ok", "policy": "ok", "notices": "warn",
     }  # fmt: skip
     assert "2 source partitions" in checks_of(ended)["topics"]["sentence"]
 
@@ -133,6 +133,16 @@ def test_the_doctor_warns_of_arrival_times_that_are_the_producers(monitor, deplo
     arrival = checks_of(ended)["arrival time"]
     assert (ended.code, arrival["result"]) == (0, "warn")
     assert f"LogAppendTime on {deployment.topic('predictions')}" in arrival["fix"]
+
+
+def test_the_doctor_warns_of_topics_that_refuse_the_largest_record(monitor, deployment, make_topic):
+    make_topic("state", 2)
+    make_topics(deployment.settings)
+    ended = monitor("doctor", "--json")
+    sizes = checks_of(ended)["record sizes"]
+    assert (ended.code, sizes["result"]) == (0, "warn")
+    assert f"{deployment.topic('state')}=16777216" in sizes["fix"]
+    assert deployment.topic("reports") not in sizes["sentence"]
 
 
 def test_partition_counts_that_differ_are_found_by_the_doctor_and_refused_by_the_worker(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePosixPath
 
 import pytest
 import yaml
 
+from monitor.policy.load import parse_policy
 from monitor.settings import load_settings
 from tests.conftest import REPOSITORY
 from tests.unit.test_house_docs import blocks, resolve
@@ -16,7 +18,9 @@ from tests.unit.test_house_docs import blocks, resolve
     for block in blocks((REPOSITORY / "docs/deploy.md").read_text(), "yaml")
     if "kind: Deployment" in block
 )
-MANIFESTS = {made["metadata"]["name"]: made for made in yaml.safe_load_all(BLOCK)}
+MADE = list(yaml.safe_load_all(BLOCK))
+CONFIG = {made["metadata"]["name"]: made["data"] for made in MADE if made["kind"] == "ConfigMap"}
+MANIFESTS = {made["metadata"]["name"]: made for made in MADE if made["kind"] != "ConfigMap"}
 DOCKERFILE = (REPOSITORY / "Dockerfile").read_text()
 
 
@@ -31,19 +35,40 @@ def container(pod):
     return only
 
 
-def test_its_settings_are_ones_that_the_monitor_knows(container, tmp_path):
-    environ = {}
-    for one in container["env"]:
-        environ[one["name"]] = one["value"]
-        if one["name"].endswith("_FILE"):
-            mounts = [mount["mountPath"] for mount in container["volumeMounts"]]
-            assert any(one["value"].startswith(f"{mount}/") for mount in mounts)
-            secret = tmp_path / one["name"]
-            secret.write_text("https://hooks.example/secret")
-            environ[one["name"]] = str(secret)
+@pytest.fixture
+def environ(container):
+    """The variables that its process sees: those of the shared map, and its own."""
+    (shared,) = (source["configMapRef"]["name"] for source in container["envFrom"])
+    return CONFIG[shared] | {one["name"]: one["value"] for one in container.get("env", ())}
+
+
+def test_its_settings_are_ones_that_the_monitor_knows(container, environ, tmp_path):
+    for name in [name for name in environ if name.endswith("_FILE")]:
+        mounts = [mount["mountPath"] for mount in container["volumeMounts"]]
+        assert any(environ[name].startswith(f"{mount}/") for mount in mounts)
+        secret = tmp_path / name
+        secret.write_text("https://hooks.example/secret")
+        environ[name] = str(secret)
     settings = load_settings(environ)
     assert settings.health.host == "0.0.0.0"
+    # What is not said would be sought on the pod's own machine.
+    assert "localhost" not in f"{settings.kafka.bootstrap} {settings.registry.uri}"
+    assert (settings.store.kind, settings.store.influx.url) == ("influx", "http://influxdb:8086")
     assert container["ports"] == [{"name": "health", "containerPort": settings.health.port}]
+
+
+def test_its_policy_is_mounted_where_it_is_looked_for_and_is_valid(pod, container, environ):
+    path = PurePosixPath(environ["MONITOR_POLICY__PATH"])
+    (volume,) = (m["name"] for m in container["volumeMounts"] if m["mountPath"] == str(path.parent))
+    (source,) = (v["configMap"]["name"] for v in pod["volumes"] if v["name"] == volume)
+    assert parse_policy(CONFIG[source][path.name], where=path.name).models
+
+
+def test_every_volume_that_it_mounts_is_there(pod, container, request):
+    spec = MANIFESTS[request.node.callspec.params["pod"]]["spec"]
+    claims = {claim["metadata"]["name"] for claim in spec.get("volumeClaimTemplates", ())}
+    volumes = claims | {volume["name"] for volume in pod["volumes"]}
+    assert {mount["name"] for mount in container["volumeMounts"]} == volumes
 
 
 def test_its_arguments_are_a_command(container):
