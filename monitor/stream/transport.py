@@ -104,7 +104,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 continue
             records, end = fetched.get(tp, []), state.position
             limit = state.highwater if state.lso is None else state.lso
-            at_end = end == limit and state.timestamp != self._answers.get(tp)
+            # Records of an open transaction lie behind the last stable offset: no silence, though nothing can be read.
+            nothing_open = limit == state.highwater
+            at_end = end == limit and nothing_open and state.timestamp != self._answers.get(tp)
             self._answers[tp] = state.timestamp
             if records or end != start or at_end:
                 self.marks[tp] = end

@@ -55,7 +55,9 @@ def run(name: str) -> None:
     import atheris
 
     with atheris.instrument_imports(include=["monitor"]):
+        from monitor.engine import notices
         from tests.fuzz.targets import TARGETS
+    notices.LOOK_EVERY = 1  # in service it is one event in so many
     atheris.Setup(sys.argv, TARGETS[name].make())
     atheris.Fuzz()
 
