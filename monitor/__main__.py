@@ -1,5 +1,5 @@
 """`python -m monitor` is the command `monitor`."""
 
-from monitor.cli.main import main
+from monitor.cli.start import main
 
 main()

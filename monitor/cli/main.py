@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 
 from monitor import __version__
+from monitor.cli.extras import end_if_not_installed
 from monitor.cli.group import LazyGroup
 from monitor.errors import MonitorError
 
@@ -68,7 +69,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except click.Abort:
         click.echo("monitor: interrupted", err=True)
         sys.exit(INTERRUPTED)
-    except Exception:  # noqa: BLE001 - the last place where it can be told from a breach
+    except Exception as error:  # noqa: BLE001 - the last place where it can be told from a breach
+        if isinstance(error, ModuleNotFoundError):
+            end_if_not_installed(error)
         traceback.print_exc()
         click.echo("monitor: this is a fault of the monitor. Please report it.", err=True)
         sys.exit(BROKEN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,10 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from monitor.cli.extras import NEEDED, NOT_INSTALLED
+from monitor.cli.main import BAD_INPUT
 
 REPOSITORY = Path(__file__).parents[2]
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
@@ -37,6 +42,47 @@ def test_the_publisher_imports_with_the_plain_install_alone():
         [sys.executable, "-c", ONLY, plain], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("gone", "words", "extras"),
+    [
+        ("click", ["--help"], "worker"),
+        ("pydantic", ["policy", "validate", "policy.yaml"], "worker"),
+        ("deltalake", ["log", "query", "--model", "credit"], "worker,log"),
+        ("uvicorn", ["web"], "worker,log,web"),
+    ],
+)
+def test_a_command_whose_extra_is_not_installed_says_which(gone, words, extras, tmp_path):
+    code = f"import sys; sys.modules[{gone!r}] = None; sys.argv[1:] = {words!r}; import monitor.__main__"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == NOT_INSTALLED == BAD_INPUT
+    assert done.stderr == (
+        f"monitor: this command needs {gone}. Install it: pip install 'model-monitor[{extras}]'\n"
+    )
+
+
+def test_every_package_of_an_extra_is_known_by_the_module_that_it_brings():
+    modules = metadata.packages_distributions()
+    brought = {
+        (last, canonicalize_name(name))
+        for module, extras in NEEDED.items()
+        for name in modules[module]
+        for last in [extras.split(",")[-1]]
+    }
+    wanted = {
+        (extra, canonicalize_name(Requirement(text).name))
+        for extra in ("worker", "log", "web", "demo")
+        for text in EXTRAS[extra]
+    }
+    assert brought >= wanted
 
 
 @pytest.mark.parametrize("name", ["aiokafka", "faust-streaming"])
