@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -27,6 +29,13 @@ class _Breach:
     until: float
 
 
+class _Clean(NamedTuple):
+    """Windows in a row that broke no rule, and the end of the last one that was looked at, in seconds."""
+
+    windows: int = 0
+    until: float = -math.inf
+
+
 class Actor:
     """Acts on the verdicts of some models; it must be the only one that does.
 
@@ -38,7 +47,7 @@ class Actor:
         self._breaches: dict[ModelVersion, _Breach] = {}
         self._first_seen: dict[tuple[ModelVersion, str], float] = {}
         self._models: set[str] = set()
-        self._clean: dict[ModelVersion, int] = {}
+        self._clean: dict[ModelVersion, _Clean] = {}
 
     def consider(self, verdict: Verdict) -> bool:
         """Do what the verdict asks for, unless that was done.
@@ -96,8 +105,9 @@ class Actor:
 
     def _resolve(self, verdict: Verdict) -> None:
         """Tell people that it is over, after as many clean windows in a row as made it begin: not at the first."""
+        before, end = self._clean.get(verdict.subject, _Clean()), verdict.window.end
         if verdict.rule is not None:
-            self._clean[verdict.subject] = 0
+            self._clean[verdict.subject] = _Clean(0, max(end, before.until))
             return
         if verdict.severity is Severity.INSUFFICIENT or verdict.baseline_sha256 is None:
             return  # it says nothing either way
@@ -106,9 +116,10 @@ class Actor:
             for incident in self._means.past(verdict.model, fresh=False).open_incidents
             if watched(incident) == verdict.version and _is_since(verdict, incident)
         ]
-        if not mine:
+        if not mine or end <= before.until:  # a later revision of a window is no further window
             return
-        clean = self._clean[verdict.subject] = self._clean.get(verdict.subject, 0) + 1
+        clean = before.windows + 1
+        self._clean[verdict.subject] = _Clean(clean, end)
         if clean < self._means.policy.of(verdict.model).consecutive:
             return
         resolved = [
@@ -121,6 +132,7 @@ class Actor:
             )
             for incident in mine
         ]
+        self._clean[verdict.subject] = _Clean(0, end)  # what begins next is counted anew
         # Who was woken is told for each; of notices the newest speaks for all.
         paged = [one for one in resolved if one.action is Action.ROLLBACK]
         news = [] if is_old(verdict, self._means.now()) else paged or resolved[-1:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from functools import cached_property
 
@@ -30,13 +31,16 @@ class Past:
 
         A streak that began before that window ended is the same breach, whatever rule now speaks for it.
         """
-        for decision in reversed(self._decisions):
-            if decision.action is not Action.ROLLBACK or decision.verdict is None:
-                continue
-            if decision.from_version == verdict.version:
-                end = decision.verdict.window.end
-                return (decision.rollback_id, end) if began(verdict) < end else None
-        return None
+        # Not the last one on record: a rollback's confirmation comes later, and carries its old verdict.
+        known = [
+            (decision.verdict.window.end, decision.rollback_id)
+            for decision in self._decisions
+            if decision.action is Action.ROLLBACK
+            and decision.verdict is not None
+            and decision.from_version == verdict.version
+        ]
+        end, rollback_id = max(known, default=(-math.inf, ""))
+        return (rollback_id, end) if began(verdict) < end else None
 
     def open_intent(self, rollback_id: str) -> Decision | None:
         """Return the intent that has no outcome yet: a crash came between."""

@@ -97,6 +97,19 @@ def test_a_person_who_puts_the_version_back_is_not_overruled_while_the_breach_go
     assert world.registry.aliases["champion"] == "3"
 
 
+def test_nor_after_a_few_windows_of_the_target_that_were_well(world, actor):
+    actor.consider(verdict(last=3))
+    world.registry.aliases["champion"] = "3"
+    for last in range(4, 31):
+        actor.consider(verdict(last=last, length=min(last, 12)))
+    for last in range(28, 31):  # confirmed, and resolved
+        actor.consider(clean("2", last, closed_at=world.time + 9))
+    assert world.log.stages[-1] is Stage.RESOLVED
+    world.time += 4000
+    Actor(world.means).consider(verdict(last=31, length=12, closed_at=world.time))
+    assert len(world.registry.moves) == 1
+
+
 def test_a_new_breach_of_a_version_that_was_put_back_is_acted_on(world, actor):
     actor.consider(verdict(last=3))
     world.registry.aliases["champion"] = "3"
@@ -365,6 +378,34 @@ def test_a_failed_rollback_is_over_when_its_own_version_is_well_again(world, act
     for last in range(4, 9):
         actor.consider(clean("3", last))
     assert world.notices.kinds == ["failed", "resolved"]
+
+
+def test_a_version_that_is_restored_again_must_be_well_for_as_long_again():
+    world = World(versions=4)
+    world.registry.aliases["champion"] = "3"
+    actor = Actor(world.means)
+    actor.consider(verdict("3", last=3))
+    for last in (4, 5, 6):
+        actor.consider(clean("2", last, closed_at=world.time + 9))
+    world.registry.aliases["champion"] = "4"
+    world.time += 7200
+    actor.consider(verdict("4", last=30, closed_at=world.time))
+    assert world.registry.aliases["champion"] == "2"
+    for last in (31, 32):
+        actor.consider(clean("2", last, closed_at=world.time + 9))
+    assert world.notices.kinds.count("resolved") == 1
+    actor.consider(clean("2", 33, closed_at=world.time + 9))
+    assert world.notices.kinds.count("resolved") == 2
+
+
+def test_a_window_that_comes_again_revised_is_not_one_more_clean_window(world, actor):
+    actor.consider(verdict(last=3, action=Action.NOTIFY))
+    for revision in range(5):
+        actor.consider(clean("3", 4, revision=revision))
+    actor.consider(clean("3", 5))
+    assert world.notices.kinds == ["breach"]
+    actor.consider(clean("3", 6))
+    assert world.notices.kinds == ["breach", "resolved"]
 
 
 def test_nothing_is_said_twice_by_the_next_process(world, actor):
