@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
@@ -50,7 +51,7 @@ def rollback_by_hand(
     ActionRefused
         If no reason is given, the target is bad, or the alias names it already or names nothing, or somebody moves it at the same time.
     RegistryUnavailable
-        If MLflow does not answer. Then look where the alias is, and ask again.
+        If MLflow does not answer. Then ask again: if the alias was moved, the tags that are missing are written.
     """
     where = f"{model}@{alias}"
     if not reason.strip():
@@ -67,6 +68,12 @@ def rollback_by_hand(
     if left is None:
         raise ActionRefused("the alias names no version", where=where, fix="Set it in MLflow.")
     if left == to:
+        begun = _unfinished(log.history(model), to, alias)
+        if begun is not None:
+            earlier = versions[to].number < int(begun.from_version)
+            if dry_run:
+                return replace(begun, dry_run=True)
+            return _finish(registry, log, begun, bad=earlier, now=now)
         raise ActionRefused(
             f"the alias names version {to} already", where=where, fix="Nothing is to be done."
         )
@@ -96,24 +103,68 @@ def rollback_by_hand(
     log.append(intent)
     try:
         registry.set_alias(model, alias, to)
-        if (named := registry.alias(model, alias)) != to:
-            raise ActionRefused(
-                f"somebody else moved it to version {named} at the same time",
-                where=where,
-                fix="Agree who decides, then ask again.",
-            )
-        earlier = versions[to].number < int(left)
-        tag_both(registry, intent, now(), bad=earlier)
     except RegistryError as error:
-        failed = replace(
+        log.append(_failed(intent, error, now()))
+        raise
+    return _finish(registry, log, intent, bad=versions[to].number < int(left), now=now)
+
+
+def _finish(
+    registry: Registry, log: DecisionLog, intent: Decision, *, bad: bool, now: Clock
+) -> Decision:
+    """Look whether the move stands, tag both versions, and write the outcome: done, even if the tags are missing."""
+    try:
+        _look_again(registry, intent)
+        tag_both(registry, intent, now(), bad=bad)
+    except ActionRefused as error:
+        log.append(_failed(intent, error, now()))
+        raise
+    except RegistryError as error:
+        untagged = replace(
             intent,
-            decision_id=step_id(name, Stage.FAILED),
-            stage=Stage.FAILED,
-            reason=f"{reason}; {error}",
+            decision_id=step_id(intent.rollback_id, "untagged"),
+            stage=Stage.DONE,
+            reason=f"{intent.reason}; the tags are missing: {error}",
             at=now(),
         )
-        log.append(failed)
+        log.append(untagged)
         raise
-    done = replace(intent, decision_id=step_id(name, Stage.DONE), stage=Stage.DONE, at=now())
+    done = replace(
+        intent, decision_id=step_id(intent.rollback_id, Stage.DONE), stage=Stage.DONE, at=now()
+    )
     log.append(done)
     return done
+
+
+def _look_again(registry: Registry, intent: Decision) -> None:
+    named = registry.alias(intent.model, intent.alias)
+    if named != intent.to_version:
+        raise ActionRefused(
+            f"somebody else moved it to version {named} at the same time",
+            where=f"{intent.model}@{intent.alias}",
+            fix="Agree who decides, then ask again.",
+        )
+
+
+def _failed(intent: Decision, error: RegistryError, at: float) -> Decision:
+    return replace(
+        intent,
+        decision_id=step_id(intent.rollback_id, Stage.FAILED),
+        stage=Stage.FAILED,
+        reason=f"{intent.reason}; {error}",
+        at=at,
+    )
+
+
+def _unfinished(decisions: Sequence[Decision], to: str, alias: str) -> Decision | None:
+    """Return the intent of the last rollback, if a person's to this version whose tags were never written."""
+    moves = [d for d in decisions if d.alias == alias and d.stage in _MOVES and not d.dry_run]
+    if not moves or moves[-1].actor == "monitor" or moves[-1].to_version != to:
+        return None
+    name = moves[-1].rollback_id
+    if any(d.decision_id == step_id(name, Stage.DONE) for d in moves):
+        return None
+    return next((d for d in moves if d.decision_id == step_id(name, Stage.INTENT)), None)
+
+
+_MOVES = frozenset({Stage.INTENT, Stage.DONE, Stage.FAILED})

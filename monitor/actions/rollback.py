@@ -185,7 +185,12 @@ class Rollback:
         named = registry.alias(model, alias)
         if named != to:
             return Stage.REFUSED, f"it was made, and a person moved {alias} to {_version(named)}"
-        tag_both(registry, intent, self.means.now())
+        try:
+            tag_both(registry, intent, self.means.now())
+        except RegistryUnavailable:
+            raise
+        except RegistryError as error:  # the move stands, and is not to be called a failure
+            return Stage.DONE, f"{intent.reason}; not tagged: {error}"
         return Stage.DONE, intent.reason
 
     # ---------------------------------------------------------------------------------------- values

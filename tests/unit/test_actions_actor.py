@@ -7,7 +7,7 @@ import pytest
 from monitor.actions.actor import CONFIRM_WITHIN, Actor
 from monitor.actions.by_hand import rollback_by_hand
 from monitor.actions.rollback import OLDEST_VERDICT
-from monitor.errors import ActionRefused, NoticeError, VersionNotFound
+from monitor.errors import ActionRefused, NoticeError, RegistryUnavailable, VersionNotFound
 from monitor.registry.versions import (
     BAD,
     RESTORED_FROM_TAG,
@@ -291,6 +291,19 @@ def test_a_model_that_is_gone_is_recorded_as_failed(world, actor):
     assert world.log.stages == [Stage.FAILED]
 
 
+def test_a_rollback_whose_tags_are_refused_is_done_and_says_so(world, actor):
+    def gone(call):
+        if call == "tag":
+            world.registry.tags.pop("3", None)  # deleted just after it was left
+
+    world.registry.before = gone
+    assert actor.consider(verdict())
+    assert world.registry.aliases["champion"] == "2"
+    assert world.log.stages == [Stage.INTENT, Stage.DONE]
+    assert "not tagged: 3: no such version" in world.log.decisions[-1].reason
+    assert world.notices.kinds == ["rolled_back"]
+
+
 @pytest.mark.parametrize("step", range(1, 24))
 def test_after_a_crash_at_any_call_it_is_gone_on_with(step):
     world = World()
@@ -480,3 +493,37 @@ def test_two_people_at_once_are_told(world):
     with pytest.raises(ActionRefused, match="somebody else moved it to version 1"):
         by_hand(world)
     assert world.log.stages == [Stage.INTENT, Stage.FAILED]
+
+
+def test_a_rollback_by_hand_that_could_not_tag_is_done_and_asked_again_it_tags(world):
+    def away(call):
+        world.registry.away = call == "tag"
+
+    world.registry.before = away
+    with pytest.raises(RegistryUnavailable):
+        by_hand(world)
+    assert world.registry.aliases["champion"] == "2"
+    assert world.log.stages == [Stage.INTENT, Stage.DONE]
+    assert "the tags are missing" in world.log.decisions[-1].reason
+    world.registry.before = lambda call: None
+    world.registry.away = False
+    world.time += 60
+    assert by_hand(world).rollback_id == world.log.decisions[0].rollback_id
+    assert world.registry.tags["3"][STATE_TAG] == BAD
+    assert len(world.registry.moves) == 1
+    with pytest.raises(ActionRefused, match="already"):
+        by_hand(world)
+
+
+def test_a_rollback_by_hand_that_died_after_the_move_is_finished_when_it_is_asked_again(world):
+    def crash(call):
+        if call == "tag":
+            raise Crash
+
+    world.registry.before = crash
+    with pytest.raises(Crash):
+        by_hand(world)
+    world.registry.before = lambda call: None
+    by_hand(world)
+    assert world.registry.tags["3"][STATE_TAG] == BAD
+    assert world.log.stages == [Stage.INTENT, Stage.DONE]
