@@ -143,7 +143,7 @@ class DecisionReader:
             return
         try:
             decision = msgspec.json.decode(value, type=Decision)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             # Passed over, it might be the outcome that says: this was done.
             raise StateError(
                 f"this release cannot read a decision: {error}",

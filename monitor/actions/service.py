@@ -27,6 +27,7 @@ from monitor.actions.links import NOWHERE, Places
 from monitor.actions.log import DecisionReader, Fenced, KafkaDecisionLog, client_log, failure
 from monitor.actions.means import Means
 from monitor.actions.ports import Clock, DecisionLog, Notices, Registry
+from monitor.errors import KafkaError
 from monitor.health import Health
 from monitor.policy.model import Policy
 from monitor.reports import Decision, Stage, Verdict
@@ -154,6 +155,7 @@ class ActingService:
         self._session_seconds = session_seconds
         self._places = places
         self._seats: dict[int, _Seat] = {}
+        self._unseated: dict[int, float] = {}
         self._failure: BaseException | None = None
 
     def run(self, stop: threading.Event) -> None:
@@ -186,7 +188,7 @@ class ActingService:
                     self._retry(consumer)
                     tried = time.monotonic()
                 if time.monotonic() - looked > LOOK_SECONDS:
-                    self._look()
+                    self._look(consumer)
                     self._tell()
                     looked = time.monotonic()
                 self._commit(consumer)
@@ -276,10 +278,23 @@ class ActingService:
                 if was_full and not seat.is_full:
                     consumer.resume([TopicPartition(self._topics.verdicts, partition)])
 
-    def _look(self) -> None:
+    def _look(self, consumer: Consumer) -> None:
         self._reader.refresh()
         for partition, seat in list(self._seats.items()):
             self._in_seat(partition, seat.actor.doubt)
+        self._check_seats({assigned.partition for assigned in consumer.assignment()})
+
+    def _check_seats(self, assigned: set[int]) -> None:
+        """See that what the group gives this process is acted on: by whom it was fenced may be gone since."""
+        now = time.monotonic()
+        self._unseated = {p: self._unseated.get(p, now) for p in assigned - self._seats.keys()}
+        for partition, since in self._unseated.items():
+            if now - since > 2 * self._session_seconds:
+                raise KafkaError(
+                    "another process fenced this one, yet the group leaves the partition here",
+                    where=f"topic {self._topics.verdicts}, partition {partition}",
+                    fix="Let one deployment act on these topics; start this one again, and it goes on.",
+                )
 
     def _tell(self) -> None:
         """Say whether anything waits for the registry."""
@@ -327,7 +342,7 @@ def _decode(message: Message) -> Verdict | None:
     """Read a verdict; what cannot be read cannot be acted on, and must not stop the others."""
     try:
         return msgspec.json.decode(message.value() or b"", type=Verdict)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         log.error(  # noqa: TRY400 - the place in Kafka says more than the traceback
             "a verdict cannot be read",
             partition=message.partition(),
