@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from monitor.testing import until
 from tests.deployment import Deployment
 from tests.traffic import PARTITIONS
 
@@ -43,7 +44,8 @@ class Recovery(threading.Thread):
 
     def mark(self) -> None:
         """A fault is over now."""
-        self._marks.append(_Mark(time.monotonic(), self._ends()))
+        now = time.monotonic()
+        self._marks.append(_Mark(now, until(self._ends, what="the broker says where it ends")))
 
     def end(self) -> float:
         """All is counted by now: the longest recovery, in seconds."""
@@ -73,6 +75,10 @@ class Recovery(threading.Thread):
         asked = [TopicPartition(self._topic, p) for p in range(PARTITIONS)]
         return {p.partition: p.offset for p in self._consumer.committed(asked, timeout=10)}
 
-    def _ends(self) -> dict[int, int]:
+    def _ends(self) -> dict[int, int] | None:
         places = [TopicPartition(self._topic, p) for p in range(PARTITIONS)]
-        return {p.partition: self._consumer.get_watermark_offsets(p, timeout=60)[1] for p in places}
+        try:
+            ends = [self._consumer.get_watermark_offsets(place, timeout=10)[1] for place in places]
+        except KafkaException:  # one that has just come back leads nothing yet
+            return None
+        return dict(enumerate(ends))
