@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from monitor.actions.means import Means
 from monitor.actions.notice import Kind
-from monitor.actions.past import Past, began, step_id
+from monitor.actions.past import Past, began, next_step, step_id
 from monitor.actions.rollback import Rollback, decision_on, is_old
 from monitor.actions.target import digest, rollback_id
 from monitor.events import ModelVersion
@@ -93,13 +93,8 @@ class Actor:
             return
         if done.verdict is not None and verdict.window.end <= done.verdict.window.end:
             return  # of before the breach: it only closed late
-        confirmed = replace(
-            done,
-            decision_id=step_id(done.rollback_id, Stage.CONFIRMED),
-            stage=Stage.CONFIRMED,
-            reason=f"events of version {done.to_version} arrive",
-            at=self._means.now(),
-        )
+        arrive = f"events of version {done.to_version} arrive"
+        confirmed = next_step(done, Stage.CONFIRMED, self._means.now(), reason=arrive)
         self._means.announce(confirmed, Kind.CONFIRMED)
         self._means.write(confirmed)
 
@@ -122,15 +117,9 @@ class Actor:
         self._clean[verdict.subject] = _Clean(clean, end)
         if clean < self._means.policy.of(verdict.model).consecutive:
             return
+        fair = f"{clean} windows of version {verdict.version} in a row break no rule"
         resolved = [
-            replace(
-                incident,
-                decision_id=step_id(incident.rollback_id, Stage.RESOLVED),
-                stage=Stage.RESOLVED,
-                reason=f"{clean} windows of version {verdict.version} in a row break no rule",
-                at=self._means.now(),
-            )
-            for incident in mine
+            next_step(incident, Stage.RESOLVED, self._means.now(), reason=fair) for incident in mine
         ]
         self._clean[verdict.subject] = _Clean(0, end)  # what begins next is counted anew
         # Who was woken is told for each; of notices the newest speaks for all.

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from monitor.actions.past import step_id
+from monitor.actions.past import next_step, step_id
 from monitor.actions.ports import Clock, DecisionLog
 from monitor.actions.target import digest
 from monitor.errors import ActionRefused, BaselineError, RegistryError
@@ -94,18 +94,8 @@ def adopt_policy(
     try:
         sha256 = registry.publish_thresholds(version, encode_thresholds(policy))
     except RegistryError as error:
-        log.append(_step(intent, Stage.FAILED, now(), reason=f"{intent.reason}; {error}"))
+        log.append(next_step(intent, Stage.FAILED, now(), reason=f"{intent.reason}; {error}"))
         raise
-    done = replace(_step(intent, Stage.RECORDED, now()), policy_sha256=sha256)
+    done = replace(next_step(intent, Stage.RECORDED, now()), policy_sha256=sha256)
     log.append(done)
     return done
-
-
-def _step(intent: Decision, stage: Stage, at: float, *, reason: str | None = None) -> Decision:
-    return replace(
-        intent,
-        decision_id=step_id(intent.rollback_id, stage),
-        stage=stage,
-        at=at,
-        reason=reason or intent.reason,
-    )

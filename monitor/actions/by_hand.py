@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from monitor.actions.past import step_id
+from monitor.actions.past import next_step, step_id
 from monitor.actions.ports import Clock, DecisionLog, Registry
 from monitor.actions.rollback import tag_both
 from monitor.actions.target import digest
@@ -129,9 +129,7 @@ def _finish(
         )
         log.append(untagged)
         raise
-    done = replace(
-        intent, decision_id=step_id(intent.rollback_id, Stage.DONE), stage=Stage.DONE, at=now()
-    )
+    done = next_step(intent, Stage.DONE, now())
     log.append(done)
     return done
 
@@ -147,13 +145,7 @@ def _look_again(registry: Registry, intent: Decision) -> None:
 
 
 def _failed(intent: Decision, error: RegistryError, at: float) -> Decision:
-    return replace(
-        intent,
-        decision_id=step_id(intent.rollback_id, Stage.FAILED),
-        stage=Stage.FAILED,
-        reason=f"{intent.reason}; {error}",
-        at=at,
-    )
+    return next_step(intent, Stage.FAILED, at, reason=f"{intent.reason}; {error}")
 
 
 def _unfinished(decisions: Sequence[Decision], to: str, alias: str) -> Decision | None:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable
 from functools import cached_property
 
+from msgspec.structs import replace
+
 from monitor.reports import Action, Decision, Stage, Verdict
 
 
@@ -110,3 +112,25 @@ def step_id(rollback_id: str, step: str) -> str:
     'fe2e:done'
     """
     return f"{rollback_id}:{step}"
+
+
+def next_step(before: Decision, stage: Stage, at: float, *, reason: str | None = None) -> Decision:
+    """Return the step that follows on a decision's earlier one: all of it but stage, time and, if given, reason.
+
+    Examples
+    --------
+    >>> from monitor.reports import Action
+    >>> intent = Decision(
+    ...     decision_id="fe2e:intent", rollback_id="fe2e", model="credit", from_version="2", to_version="1",
+    ...     action=Action.ROLLBACK, stage=Stage.INTENT, reason="unfair", at=0.0)
+    >>> done = next_step(intent, Stage.DONE, 7.0)
+    >>> done.decision_id, done.at, done.reason
+    ('fe2e:done', 7.0, 'unfair')
+    """
+    return replace(
+        before,
+        decision_id=step_id(before.rollback_id, stage),
+        stage=stage,
+        at=at,
+        reason=before.reason if reason is None else reason,
+    )
