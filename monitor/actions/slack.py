@@ -73,10 +73,7 @@ class Slack:
                 _quiet_log("invalid_blocks", notice)
                 response = client.send(text=text)
         except (OSError, ValueError, http.client.HTTPException) as error:
-            # Nothing of the error itself is shown: for a malformed address it quotes the address.
-            raise Refused(
-                f"Slack cannot be reached ({type(error).__name__})", where="Slack", fix=_FIX
-            ) from None
+            raise _unreachable(error) from None
         if response.status_code == 200:
             return
         raise Refused(
@@ -145,9 +142,7 @@ class SlackBot:
         except SlackApiError as error:
             raise _refusal(error) from None
         except (OSError, ValueError, http.client.HTTPException) as error:
-            raise Refused(
-                f"Slack cannot be reached ({type(error).__name__})", where="Slack", fix=_FIX
-            ) from None
+            raise _unreachable(error) from None
         if notice.kind is Kind.RESOLVED:
             self._threads.close(self._channel, notice.thread)
         elif first is None and notice.thread and made:
@@ -168,6 +163,12 @@ _FOR_ALL = frozenset({Kind.ROLLED_BACK, Kind.FAILED, Kind.RESOLVED})
 
 #: What Slack says where another try may help.
 _AGAIN = frozenset({"ratelimited", "internal_error", "fatal_error", "service_unavailable"})
+
+
+def _unreachable(error: Exception) -> Refused:
+    """Nothing of the error itself is shown: for a malformed address it quotes the address."""
+    name = type(error).__name__
+    return Refused(f"Slack cannot be reached ({name})", where="Slack", fix=_FIX)
 
 
 def _refusal(error: SlackApiError) -> Refused:
