@@ -19,8 +19,8 @@ from monitor.stores.protocol import SetAside
 #: Raised whenever the tables below change.
 FORMAT = 1
 
-_TABLES = """
-CREATE TABLE IF NOT EXISTS reports (
+_REPORTS_TABLE = """
+CREATE TABLE IF NOT EXISTS {table} (
     model TEXT NOT NULL,
     version TEXT NOT NULL,
     window_start REAL NOT NULL,
@@ -30,18 +30,10 @@ CREATE TABLE IF NOT EXISTS reports (
     body TEXT NOT NULL,
     PRIMARY KEY (model, version, window_start, window_end)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS reports_by_end ON reports (window_end);
-CREATE TABLE IF NOT EXISTS labelled_reports (
-    model TEXT NOT NULL,
-    version TEXT NOT NULL,
-    window_start REAL NOT NULL,
-    window_end REAL NOT NULL,
-    revision INTEGER NOT NULL,
-    severity TEXT NOT NULL,
-    body TEXT NOT NULL,
-    PRIMARY KEY (model, version, window_start, window_end)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS labelled_reports_by_end ON labelled_reports (window_end);
+CREATE INDEX IF NOT EXISTS {table}_by_end ON {table} (window_end);
+"""
+
+_DECISIONS_TABLE = """
 CREATE TABLE IF NOT EXISTS decisions (
     decision_id TEXT NOT NULL,
     stage TEXT NOT NULL,
@@ -55,6 +47,8 @@ CREATE INDEX IF NOT EXISTS decisions_by_time ON decisions (at);
 
 #: By basis; the names are ours, and never an asker's.
 _TABLE = {Basis.PREDICTIONS: "reports", Basis.LABELLED: "labelled_reports"}
+
+_TABLES = "".join(_REPORTS_TABLE.format(table=name) for name in _TABLE.values()) + _DECISIONS_TABLE
 
 _KEEP_REPORT = """
 INSERT INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?)
