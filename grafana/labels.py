@@ -11,6 +11,7 @@ from grafana.flux import OF_MODEL, OF_VERSION
 from grafana.frame import LABELS, new_dashboard, rollback_marks, variable
 from grafana.panels import (
     Column,
+    breaches_panel,
     fill_between,
     level_lines,
     line_panel,
@@ -202,16 +203,5 @@ def _rates() -> Any:
 
 
 def _breaches() -> Any:
-    fields = ("severity", "value", "threshold", "sentence")
-    query = flux.rows("labelled_breaches", fields, ("family", "rule"), where=OF_VERSION)
-    columns = {
-        "_time": Column("window ended", "dateTimeAsIso"),
-        "family": Column("family"),
-        "rule": Column("rule"),
-        "severity": Column("severity"),
-        "value": Column("value", "none"),
-        "threshold": Column("threshold", "none"),
-        "sentence": Column("in words"),
-    }
     about = "Each rule that labels showed to be broken, with the level it was judged by."
-    return table_panel("Breaches", query, columns, about=about)
+    return breaches_panel("labelled_breaches", about=about)

@@ -21,6 +21,7 @@ from grafana_foundation_sdk.cog.variants import Dataquery
 from grafana_foundation_sdk.models import common, dashboard
 from grafana_foundation_sdk.models.text import TextMode
 
+from grafana import flux
 from monitor.policy.model import Levels
 from monitor.reports import Severity
 
@@ -205,6 +206,22 @@ def table_panel(title: str, query: str, columns: dict[str, Column], *, about: st
         if properties:
             panel.override_by_name(column.heading, properties)
     return panel
+
+
+def breaches_panel(measurement: str, *, about: str) -> table.Panel:
+    """Return the table of a version's broken rules, as one of the measurements of breaches has them."""
+    fields = ("severity", "value", "threshold", "sentence")
+    query = flux.rows(measurement, fields, ("family", "rule"), where=flux.OF_VERSION)
+    columns = {
+        "_time": Column("window ended", "dateTimeAsIso"),
+        "family": Column("family"),
+        "rule": Column("rule"),
+        "severity": Column("severity"),
+        "value": Column("value", "none"),
+        "threshold": Column("threshold", "none"),
+        "sentence": Column("in words"),
+    }
+    return table_panel("Breaches", query, columns, about=about)
 
 
 def text_panel(title: str, content: str) -> text.Panel:

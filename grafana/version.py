@@ -21,6 +21,7 @@ from grafana.frame import (
 from grafana.panels import (
     Column,
     bar_panel,
+    breaches_panel,
     fill_between,
     heat_panel,
     level_lines,
@@ -252,16 +253,5 @@ def _by_version(title: str, query: str, *, about: str, unit: str, levels: Levels
 
 
 def _breaches() -> Any:
-    fields = ("severity", "value", "threshold", "sentence")
-    query = flux.rows("breaches", fields, ("family", "rule"), where=OF_VERSION)
-    columns = {
-        "_time": Column("window ended", "dateTimeAsIso"),
-        "family": Column("family"),
-        "rule": Column("rule"),
-        "severity": Column("severity"),
-        "value": Column("value", "none"),
-        "threshold": Column("threshold", "none"),
-        "sentence": Column("in words"),
-    }
     about = "Each rule that each window broke, beyond chance, with the level it was judged by."
-    return table_panel("Breaches", query, columns, about=about)
+    return breaches_panel("breaches", about=about)
