@@ -116,9 +116,7 @@ class Traffic(threading.Thread):
             spool_directory=None if spool is None else str(spool),
         )
         #: Another team's logger: some of its records have a sequence, some have none, and its partitioner is another.
-        # Not idempotent: right after a topic was made, first batches of an idempotent one were acknowledged and never
-        # in the topic; why is not known. In order all the same.
-        careful = {"enable.idempotence": False, "max.in.flight": 1, "acks": "all"}
+        careful = {"enable.idempotence": True, "max.in.flight": 1}  # docs/decisions/008
         self.logger = Producer(
             {**kafka, **careful, "message.max.bytes": 4_000_000, "message.timeout.ms": 0}
         )

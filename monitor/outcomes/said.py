@@ -30,6 +30,7 @@ class KafkaSaid:
             {
                 **kafka,
                 "enable.idempotence": True,
+                "max.in.flight.requests.per.connection": 1,  # docs/decisions/008
                 # As the stream: a model's verdicts lie in the partition that its actor holds.
                 "partitioner": "murmur2_random",
                 "message.max.bytes": 16 << 20,

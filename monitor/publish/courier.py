@@ -7,8 +7,9 @@ that partition. Duplicates are therefore harmless, and a message that arrives fi
 lost. So all that matters is this: *in each partition, messages first appear in order of sequence.*
 
 1. One thread numbers messages and sends them, so they are handed to librdkafka in order.
-2. Within a `Session`, an idempotent producer with no message timeout keeps that order: no message gives up
-   while a later one goes through. What a partition holds of a session is everything up to some message.
+2. Within a `Session`, an idempotent producer with no message timeout and one request on its way keeps that
+   order: no message gives up while a later one goes through. What a partition holds of a session is everything
+   up to some message.
 3. A session that fails is ended as a whole. The next one begins with the first unconfirmed message and
    skips none but those that are known to be in Kafka.
 4. While the spool holds anything, every new message goes behind it.

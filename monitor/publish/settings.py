@@ -152,6 +152,9 @@ class PublisherSettings:
             "bootstrap.servers": self.bootstrap,
             "partitioner": "murmur2_random",
             "enable.idempotence": True,
+            # Of two on the way a new leader may refuse the first and take the second, and librdkafka then takes both
+            # for written: docs/decisions/008.
+            "max.in.flight.requests.per.connection": 1,
             "acks": "all",
             # No message gives up by itself: a later one could overtake it. See courier.py.
             "message.timeout.ms": 0,

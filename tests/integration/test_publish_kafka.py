@@ -12,7 +12,8 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from monitor.events import PredictionEvent, decode_prediction, new_event_id
-from monitor.publish import PredictionPublisher
+from monitor.publish import PredictionPublisher, PublisherSettings
+from monitor.publish.session import new_producer
 from monitor.servers import KafkaServer
 from monitor.testing import until
 from tests.deployment import read_to_the_end
@@ -248,3 +249,25 @@ def test_a_message_that_kafka_can_never_take_is_counted_and_the_others_arrive(ka
             publisher.publish(item)
         assert publisher.flush(120)
         assert (publisher.counts.delivered, publisher.counts.dropped) == (2, 1)
+
+
+def test_the_first_messages_of_a_topic_just_made_are_kept(kafka):
+    """Its leaders are named before they know that they lead: they refuse a first request, and would take a second."""
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+    producer = new_producer(PublisherSettings(bootstrap=kafka.bootstrap, linger_ms=1), print)
+    sent = {f"new-{uuid.uuid4().hex[:8]}": 0 for _ in range(10)}
+    for topic in sent:
+        made = admin.create_topics([NewTopic(topic, 4, 1)])[topic]
+        until(lambda topic=topic: topic in admin.list_topics(timeout=60).topics, pause=0.001)
+        until(
+            lambda topic=topic: producer.list_topics(topic, timeout=60).topics[topic].partitions,
+            pause=0.001,
+        )
+        for number in range(80):
+            producer.produce(topic, b"%d" % number, partition=number % 4)
+            if number % 4 == 3:
+                producer.poll(0.002)  # one request after the other
+        made.result(120)
+        sent[topic] = number + 1
+    assert producer.flush(120) == 0
+    assert {topic: len(read(kafka.bootstrap, topic)) for topic in sent} == sent

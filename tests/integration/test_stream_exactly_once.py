@@ -132,6 +132,7 @@ class Traffic(threading.Thread):
                 "bootstrap.servers": self.cluster.bootstrap,
                 "linger.ms": 5,
                 "enable.idempotence": True,
+                "max.in.flight": 1,  # docs/decisions/008
                 "queue.buffering.max.messages": 500_000,
             }
         )
