@@ -75,6 +75,15 @@ class Past:
         return next(done, None)
 
     @property
+    def left(self) -> frozenset[str]:
+        """The versions that verdicts rolled back."""
+        return frozenset(
+            d.from_version
+            for d in self._decisions
+            if d.stage is Stage.DONE and d.verdict is not None and not d.dry_run
+        )
+
+    @property
     def unconfirmed(self) -> Decision | None:
         """The last rollback, if no event of its target has been seen yet."""
         last = self.last_rollback

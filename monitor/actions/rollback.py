@@ -128,6 +128,7 @@ class Rollback:
             self.means.registry.versions(model),
             self.verdict.version,
             previous=self.means.registry.alias(model, PREVIOUS_ALIAS),
+            left=past.left,
         )
         if target is None:
             reason = f"no earlier version has a clean record, and {PREVIOUS_ALIAS} names no other"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from monitor.events import ModelVersion
-from monitor.registry.versions import PREVIOUS_ALIAS, RegisteredVersion
+from monitor.registry.versions import PREVIOUS_ALIAS, ROLLED_BACK_ID_TAG, RegisteredVersion
 
 
 class Target(NamedTuple):
@@ -18,7 +18,11 @@ class Target(NamedTuple):
 
 
 def choose_target(
-    versions: Sequence[RegisteredVersion], judged: str, *, previous: str | None
+    versions: Sequence[RegisteredVersion],
+    judged: str,
+    *,
+    previous: str | None,
+    left: Collection[str] = (),
 ) -> Target | None:
     """Return the version to go back to; None if there is none, and a person is needed.
 
@@ -33,6 +37,9 @@ def choose_target(
         The version to leave.
     previous
         What ``previous_champion`` names, if anything.
+    left
+        Versions that were rolled back, as the decisions say: if the registry then refused the tags, its word alone
+        would make such a version a target again.
 
     Examples
     --------
@@ -45,7 +52,13 @@ def choose_target(
     Target(version='2', why='what previous_champion names')
     >>> choose_target([version(3)], "3", previous=None)
     """
-    usable = {v.version: v for v in versions if v.ready and not v.is_bad and v.version != judged}
+    untagged = {
+        v.version for v in versions if v.version in left and ROLLED_BACK_ID_TAG not in v.tags
+    }
+    shunned = {judged, *untagged}
+    usable = {
+        v.version: v for v in versions if v.ready and not v.is_bad and v.version not in shunned
+    }
     number = next((v.number for v in versions if v.version == judged), None)
     if number is not None:
         clean = [v for v in usable.values() if v.has_baseline and v.number < number]

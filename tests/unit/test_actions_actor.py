@@ -304,6 +304,26 @@ def test_a_rollback_whose_tags_are_refused_is_done_and_says_so(world, actor):
     assert world.notices.kinds == ["rolled_back"]
 
 
+def test_a_version_whose_tags_were_refused_is_not_gone_back_to_either():
+    world = World(versions=4)
+    registry = world.registry
+    registry.aliases["champion"] = "3"
+    kept = registry.tags["3"]
+    registry.before = lambda call: registry.tags.pop("3", None) if call == "tag" else None
+    Actor(world.means).consider(verdict("3"))
+    registry.before = lambda call: None
+    registry.tags["3"] = kept
+    registry.aliases["champion"] = "4"
+    world.time += 4000
+    Actor(world.means).consider(verdict("4", last=20, closed_at=world.time))
+    assert registry.aliases["champion"] == "2"
+    kept[ROLLED_BACK_ID_TAG] = "tagged later, and a person has deleted its state since"
+    registry.aliases["champion"] = "4"
+    world.time += 4000
+    Actor(world.means).consider(verdict("4", last=40, closed_at=world.time))
+    assert registry.aliases["champion"] == "3"
+
+
 @pytest.mark.parametrize("step", range(1, 24))
 def test_after_a_crash_at_any_call_it_is_gone_on_with(step):
     world = World()
