@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
+from monitor.engine.records import Numbered
 from monitor.errors import EventError
 from monitor.events import (
     ARROW_CONTENT,
@@ -129,29 +130,25 @@ class Intake:
         """Yield runs, each version's in order of arrival; records counted before are left out."""
         open_runs: dict[bytes | None, Run] = {}
         highest = self._highest
-        content: bytes | None
-        producer: bytes | None
-        sequence: bytes | None
+        last: Run | None = None  # what the record before was counted in
+        ahead: Numbered | None = None  # whose sequence is not in `highest` yet
+        number: int | None
         for record in records:
-            headers = record.headers
-            ours = False
-            if FEWEST_HEADERS <= len(headers) <= FEWEST_HEADERS + 1:
-                (kind, content), (who, producer), (which, sequence) = headers[-3:]
-                ours = (
-                    which == SEQUENCE_HEADER and who == PRODUCER_HEADER and kind == CONTENT_HEADER
-                )
-            if not ours:
-                named = dict(headers)
-                content = named.get(CONTENT_HEADER)
-                producer, sequence = named.get(PRODUCER_HEADER), named.get(SEQUENCE_HEADER)
-            by_id = producer is None or sequence is None
-            if not ours and FORWARDED_HEADER in named:
-                producer, sequence = _origin(named[FORWARDED_HEADER])
-            if producer is not None and sequence is not None:
-                try:
-                    number = int(sequence)
-                except ValueError:
-                    number = -1
+            if type(record) is Numbered:
+                if record.alike and last is not None:
+                    last.records.append(record)
+                    ahead = record
+                    continue
+                content: bytes | None = record.content
+                producer: bytes | None = record.producer
+                number, by_id = record.sequence, False
+            else:
+                content, producer, number, by_id = _said(record.headers)
+            if ahead is not None:
+                highest[ahead.producer] = ahead.sequence
+                ahead = None
+            last = None
+            if producer is not None and number is not None:
                 known = highest.get(producer, -1)
                 if known < number <= _LAST_SEQUENCE and (
                     known >= 0 or len(producer) <= _PRODUCER_LENGTH
@@ -161,13 +158,17 @@ class Intake:
                     self._repeated.append(record)
                     continue
                 else:
-                    yield _unnumbered(record, producer, sequence)
+                    yield _unnumbered(record, producer)
                     continue
             run = open_runs.get(record.key)
             if run is not None and run.content == content and run.by_id is by_id:
                 run.records.append(record)
             else:
                 yield from self._begin(record, content, open_runs, by_id=by_id)
+                run = open_runs.get(record.key)
+            last = run if run is not None and run.records[-1] is record else None
+        if ahead is not None:
+            highest[ahead.producer] = ahead.sequence
         yield from open_runs.values()
 
     def take_repeated(self) -> list[Record]:
@@ -261,14 +262,43 @@ def identity(record: Record) -> bytes | None:
     return hashlib.blake2b(named, digest_size=ID_BYTES).digest() if named else None
 
 
+def _said(
+    headers: Sequence[tuple[str, bytes]],
+) -> tuple[bytes | None, bytes | None, int | None, bool]:
+    """Return content type, producer, sequence (-1 if it is no number), and whether the event's id must tell it apart."""
+    by: tuple[bytes | None, bytes | None]
+    if FEWEST_HEADERS <= len(headers) <= FEWEST_HEADERS + 1:
+        (kind, content), (who, producer), (which, sequence) = headers[-3:]
+        if which == SEQUENCE_HEADER and who == PRODUCER_HEADER and kind == CONTENT_HEADER:
+            by = producer, sequence
+            return content, producer, _number(sequence), None in by
+    named = dict(headers)
+    by = named.get(PRODUCER_HEADER), named.get(SEQUENCE_HEADER)
+    by_id = None in by
+    if FORWARDED_HEADER in named:
+        by = _origin(named[FORWARDED_HEADER])
+    return named.get(CONTENT_HEADER), by[0], _number(by[1]), by_id
+
+
+def _number(sequence: bytes | None) -> int | None:
+    try:
+        return None if sequence is None else int(sequence)
+    except ValueError:
+        return -1
+
+
 def _short(key: bytes | None) -> str:
     return repr(key) if key is None or len(key) <= 100 else f"{key[:100]!r}..."
 
 
-def _unnumbered(record: Record, producer: bytes, sequence: bytes) -> Run:
+def _unnumbered(record: Record, producer: bytes) -> Run:
     """Refuse a record whose headers say what could not be remembered."""
     if len(producer) > _PRODUCER_LENGTH:
         return _refused(record, PRODUCER_HEADER, f"is longer than {_PRODUCER_LENGTH} bytes")
+    named = dict(record.headers)
+    sequence = named.get(SEQUENCE_HEADER) or b""
+    if FORWARDED_HEADER in named:
+        sequence = _origin(named[FORWARDED_HEADER])[1]
     reason = f"{sequence[:40]!r} is not a number from 0 to {_LAST_SEQUENCE}"
     return _refused(record, SEQUENCE_HEADER, reason)
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec import Struct
+
 if TYPE_CHECKING:
     from monitor.baselines import Baseline
     from monitor.events import ModelVersion
@@ -27,6 +29,59 @@ class Record(Protocol):
     def value(self) -> bytes | None: ...  # noqa: D102
     @property
     def headers(self) -> Sequence[tuple[str, bytes]]: ...  # noqa: D102
+
+
+class Numbered(Struct, gc=False, weakref=False):
+    """A record that ends in the headers that our publisher writes last: content type, producer, sequence.
+
+    Whoever reads records by the thousand reads these three along with them; the others stay bytes until asked for.
+
+    Attributes
+    ----------
+    raw
+        The headers as Kafka writes them.
+    usual
+        There are as many headers as our publisher writes without a trace.
+    alike
+        Key, content and producer are those of the record before it, and the sequence is larger.
+    """
+
+    offset: int
+    timestamp: int
+    key: bytes
+    value: bytes
+    raw: bytes
+    content: bytes
+    producer: bytes
+    sequence: int
+    usual: bool
+    alike: bool
+
+    @property
+    def headers(self) -> list[tuple[str, bytes]]:
+        """The headers, read now; a name that is no text is made one."""
+        count, place = read_varint(self.raw, 0)
+        found = []
+        for _ in range(count):
+            size, place = read_varint(self.raw, place)
+            name = self.raw[place : place + size].decode(errors="replace")
+            size, place = read_varint(self.raw, place + size)
+            value = self.raw[place : place + max(size, 0)]
+            place += len(value)
+            found.append((name, value))
+        return found
+
+
+def read_varint(data: bytes, place: int) -> tuple[int, int]:
+    """Return a signed number as Kafka writes it, and where it ends."""
+    value = shift = 0
+    while True:
+        byte = data[place]
+        place += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return (value >> 1) ^ -(value & 1), place
+        shift += 7
 
 
 @dataclass(frozen=True, slots=True)

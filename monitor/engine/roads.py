@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from monitor.engine.intake import FEWEST_HEADERS
+from monitor.engine.records import Numbered
 from monitor.errors import EventError
 from monitor.events import ARROW_CONTENT, MSGPACK_CONTENT, ModelVersion
 from monitor.profiles.arrow import ArrowDecoder
@@ -144,9 +145,7 @@ class Batch:
             yield from self.records[:1]
             return
         if self._unusual is None:
-            self._unusual = {
-                record.offset for record in self.records if len(record.headers) != FEWEST_HEADERS
-            }
+            self._unusual = {record.offset for record in self.records if not _is_usual(record)}
         if self._unusual:
             records = map(self.record, events.tolist())
             yield from (record for record in records if record.offset in self._unusual)
@@ -194,3 +193,9 @@ class Batch:
                 sink.buffer.append(again.decoded, chosen)
                 taken += len(again.decoded) if chosen is None else len(chosen)
         return len(rows) - taken
+
+
+def _is_usual(record: Record) -> bool:
+    if type(record) is Numbered:
+        return record.usual
+    return len(record.headers) == FEWEST_HEADERS

@@ -15,7 +15,6 @@ from aiokafka.consumer.fetcher import READ_COMMITTED, Fetcher, FetchResult
 from aiokafka.consumer.subscription_state import Assignment, SubscriptionState, TopicPartitionState
 from aiokafka.producer.producer import TransactionContext
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
-from aiokafka.record.memory_records import MemoryRecords
 from faust.agents.agent import Agent
 from faust.app.base import App
 from faust.tables.recovery import Recovery
@@ -24,7 +23,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from monitor.stream.app import credentials
-from monitor.stream.fetched import PartitionRecords
+from monitor.stream.fetched import Fetched, PartitionRecords
 
 
 def parameters(function) -> list[str]:
@@ -195,7 +194,7 @@ def test_a_fetch_is_put_together_as_aiokafka_does():
 def test_records_are_the_same_however_many_are_taken_at_a_time(most):
     batches = b"".join(_batch(first, count=5) for first in (0, 5, 10))
     records = PartitionRecords(
-        TP("predictions", 0), MemoryRecords(batches), [], 2, None, None, True, READ_COMMITTED
+        TP("predictions", 0), Fetched(batches), [], 2, None, None, True, READ_COMMITTED
     )
     taken = []
     while not records.ended:
