@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -39,6 +39,8 @@ class Baseline:
     thresholds, thresholds_sha256
         The artifact beside it (`monitor.policy.thresholds`): the levels that the version is judged by, whatever the
         deployment's policy says by now. None if it has none of its own.
+    kept
+        What others made of the profile for good, by names of their own; no part of the artifact.
     """
 
     model: str
@@ -50,6 +52,7 @@ class Baseline:
     sha256: str = ""
     thresholds: bytes | None = None
     thresholds_sha256: str = ""
+    kept: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def layout(self) -> Layout:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
 
 from monitor.profiles.layout import Kind
 
 if TYPE_CHECKING:
     from monitor.metrics.drift.comparison import Comparison
+    from monitor.metrics.drift.stack import Stack
+
+    #: A float of one column; of a stack an array of them, shape (C,). NumPy's own types say no more of a sum.
+    Number: TypeAlias = Any
 
 NUMBERS = frozenset({Kind.NUMERIC})
 LABELS = frozenset({Kind.CATEGORICAL, Kind.BOOLEAN})
@@ -49,6 +56,9 @@ class Measure:
 
     Attributes
     ----------
+    formula
+        Of a `Comparison`. That of a measure of numbers is asked of many columns at once, too: of a `Stack`, whose arrays
+        have an axis more in front, so it reduces the last one. NaN or None where it cannot be said.
     upper
         Largest value; the smallest is 0.
     symmetric
@@ -56,7 +66,7 @@ class Measure:
     """
 
     name: str
-    formula: Callable[[Comparison], float | None]
+    formula: Callable[..., Number]
     kinds: frozenset[Kind] = ALL_KINDS
     upper: float = 1.0
     symmetric: bool = True
@@ -67,4 +77,10 @@ class Measure:
 
     def measure(self, column: Comparison) -> float | None:
         """Return the number; None where it cannot be said."""
-        return self.formula(column)
+        value = self.formula(column)
+        return None if value is None or math.isnan(value) else float(value)
+
+    def measure_all(self, columns: Stack) -> list[float]:
+        """Return each column's number; NaN where it cannot be said."""
+        values: list[float] = np.asarray(self.formula(columns), np.float64).tolist()
+        return values

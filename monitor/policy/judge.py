@@ -12,6 +12,7 @@ from monitor.metrics.distributions import distributions
 from monitor.metrics.drift.measure import measure_drift
 from monitor.metrics.fairness import measure_fairness
 from monitor.metrics.false_discovery import discoveries
+from monitor.metrics.frozen import columns_of
 from monitor.metrics.protocol import NO_OTHERS, DriftMetric
 from monitor.metrics.quality.caps import past_caps
 from monitor.metrics.quality.find import find_quality
@@ -117,9 +118,13 @@ def _measured(
     policy: ModelPolicy,
     others: Mapping[str, DriftMetric],
 ) -> Report:
-    rates, levels = policy.false_discovery, policy.quality
+    rates, levels, columns = policy.false_discovery, policy.quality, columns_of(baseline)
     features, prediction = measure_drift(
-        baseline.profile, current, q=rates.warn / _TESTED_FAMILIES, others=others
+        baseline.profile,
+        current,
+        q=rates.warn / _TESTED_FAMILIES,
+        others=others,
+        frozen=columns,
     )
     return replace(
         report,
@@ -140,7 +145,7 @@ def _measured(
             minimum_group_size=policy.fairness.minimum_group_size,
         )
         + past_caps(current),
-        distributions=distributions(baseline.profile, current, (*prediction, *features)),
+        distributions=distributions(columns, current, (*prediction, *features)),
     )
 
 

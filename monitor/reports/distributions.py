@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 
-class DistributionCell(Struct, frozen=True, array_like=True):
+class DistributionCell(Struct, frozen=True, array_like=True, gc=False):
     """One bar: its name, and the share of all rows that it holds in the reference and in the window, in [0, 1]."""
 
     name: str

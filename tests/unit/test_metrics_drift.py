@@ -12,7 +12,7 @@ from monitor.errors import LayoutMismatch
 from monitor.metrics.drift import METRICS, measure_drift
 from monitor.metrics.drift.chi_squared import p_value
 from monitor.metrics.drift.comparison import Comparison
-from monitor.metrics.drift.psi import judged_cells, noise, smallest_index
+from monitor.metrics.drift.psi import noise, smallest_index
 from monitor.profiles.layout import Column, Kind, Layout
 from monitor.profiles.profile import Profile
 from monitor.profiles.sketch import CategorySketch, NumericSketch
@@ -100,7 +100,7 @@ def test_without_drift_psi_has_the_expectation_and_the_tail_that_are_taken_for_i
     edges = edges_of(reference)
     expected = numbers(edges, reference)
     columns = [Comparison(expected, numbers(edges, rng.choice(reference, n))) for _ in range(1500)]
-    assert all(len(judged_cells(column)[0]) == cells for column in columns[:20])
+    assert all(len(column.judged[0]) == cells for column in columns[:20])
     raw = np.array([METRICS["psi_plain"].measure(column) for column in columns])
     # Drawn from the baseline's own values: the baseline is the population, and only 1/M is left.
     assert raw.mean() == pytest.approx((cells - 1) / n, rel=0.05)
@@ -114,13 +114,13 @@ def test_without_drift_psi_has_the_expectation_and_the_tail_that_are_taken_for_i
 def test_cells_that_expect_fewer_than_five_are_pooled():
     expected = labels("abcd", "a" * 5000 + "b" * 4900 + "c" * 60 + "d" * 40)
     column = Comparison(expected, labels("abcd", "a" * 100 + "b" * 97 + "c" * 2 + "z"))
-    cells = judged_cells(column)
+    cells = column.judged
     assert [cell.tolist() for cell in cells] == [[5000, 4900, 100], [100, 97, 3]]
 
 
 def test_neighbouring_quantile_cells_are_joined_for_a_small_window(rng):
     column = Comparison(*number_pair(rng.normal(size=N), rng.normal(size=30)))
-    expected, observed = judged_cells(column)
+    expected, observed = column.judged
     assert len(expected) == 5
     assert observed.sum() == 30
     assert min(expected) * 30 / N >= 5
@@ -136,7 +136,7 @@ def test_codes_have_a_cell_each_and_values_out_of_range_too():
     reference = [float(code) for code in range(18) for _ in range(500)]
     pair = number_pair(reference, [*reference[::10], *[40.0] * 90, *[-1.0] * 10])
     column = Comparison(*pair)
-    assert len(judged_cells(column)[0]) == 19
+    assert len(column.judged[0]) == 19
     assert measured("out_of_range", pair) == pytest.approx(0.1)
     assert measured("psi", pair) > 0.5
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import special
 
-from monitor.metrics.drift.cells import LEAST
+from monitor.metrics.cells import LEAST
 from monitor.metrics.proportions import surge_p_value
 from monitor.metrics.protocol import LABELS, Measure
 
 if TYPE_CHECKING:
-    from monitor.metrics.drift.cells import Floats
+    from monitor.metrics.cells import Floats
     from monitor.metrics.drift.comparison import Comparison
 
 

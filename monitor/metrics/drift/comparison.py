@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monitor.errors import EmptyWindow, LayoutMismatch
-from monitor.metrics.drift.cells import DISTINCT, Pooled, merge_neighbours, pool, quantile_starts
+from monitor.metrics.cells import Pooled, least_expected, merge_neighbours, pool
+from monitor.metrics.frozen import FrozenColumn, in_order, numbers, values
 from monitor.profiles.embedding import EmbeddingSketch
 from monitor.profiles.sketch import CategorySketch, NumericSketch
 
 if TYPE_CHECKING:
-    from monitor.metrics.drift.cells import Floats
+    from monitor.metrics.cells import Floats
+    from monitor.metrics.protocol import Number
     from monitor.profiles.profile import Sketch
 
 
@@ -26,6 +28,8 @@ class Comparison:
     ----------
     expected, observed
         The baseline's sketch and the window's, over the same edges or categories.
+    frozen
+        The baseline's column, if it was made for an earlier window.
 
     Raises
     ------
@@ -41,12 +45,15 @@ class Comparison:
     (array([30.,  0.]), array([10., 10.]))
     """
 
-    def __init__(self, expected: Sketch, observed: Sketch) -> None:
+    def __init__(
+        self, expected: Sketch, observed: Sketch, frozen: FrozenColumn | None = None
+    ) -> None:
         if not _same_column(expected, observed):
             msg = "the window's column is not counted as the baseline's"
             raise LayoutMismatch(msg, fix="Compare a window with the baseline of its own version.")
         self.expected, self.observed = expected, observed
-        self.n, self.m = values(expected), values(observed)
+        self.frozen = frozen or FrozenColumn(expected)
+        self.n, self.m = self.frozen.n, values(observed)
         if not (self.n and self.m):
             side = "window" if self.n else "baseline"
             msg = f"the {side} has no value in this column"
@@ -60,23 +67,21 @@ class Comparison:
     @cached_property
     def fine(self) -> tuple[Floats, Floats]:
         """Counts in order: -inf, each bin, +inf; numbers only, shape (m + 3,)."""
-        return _in_order(self.expected), _in_order(self.observed)
+        return in_order(self.expected), in_order(self.observed)
 
     @cached_property
     def distance(self) -> float:
         """Largest difference of the two distribution functions at the fine edges, in [0, 1]."""
-        expected, observed = self.fine
-        gaps = expected / self.n
-        gaps -= observed / self.m
-        gaps = gaps.cumsum(out=gaps)
-        return min(max(float(gaps.max()), -float(gaps.min())), 1.0)
+        return float(largest_gap(self.fine[0] / self.n, self.fine[1] / self.m))
 
-    @cached_property
-    def is_continuous(self) -> bool:
-        """Whether cells are quantile cells in order, rather than a cell per value or label."""
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is continuous, and no cell of it need be joined to another: such columns may be stacked."""
+        column = self.frozen
         return (
-            isinstance(self.expected, NumericSketch)
-            and int(np.count_nonzero(self.expected.counts)) > DISTINCT
+            column.is_continuous
+            and len(column.starts) > 1
+            and column.smallest_cell >= least_expected(self.n, self.m)
         )
 
     @cached_property
@@ -93,9 +98,9 @@ class Comparison:
                 np.array([old.get(label, 0) for label in labels], np.float64),
                 np.array([new.get(label, 0) for label in labels], np.float64),
             )
-        elif self.is_continuous:
-            starts = quantile_starts(self.fine[0])
-            return np.add.reduceat(self.fine[0], starts), np.add.reduceat(self.fine[1], starts)
+        elif self.frozen.is_continuous:
+            (old_fine, new_fine), starts = self.fine, self.frozen.starts
+            return np.add.reduceat(old_fine, starts), np.add.reduceat(new_fine, starts)
         else:
             cells = self.fine
         some = cells[0] + cells[1] > 0
@@ -109,25 +114,57 @@ class Comparison:
     @cached_property
     def pooled(self) -> Pooled:
         """The cells, with those pooled that expect too few to be judged alone."""
-        if self.is_continuous:
+        if self.frozen.is_continuous:
             return Pooled(*merge_neighbours(*self.cells), 0.0, 0.0)
         return pool(*self.cells)
 
+    @cached_property
+    def judged(self) -> tuple[Floats, Floats]:
+        """The pooled cells, and the rest as one more where it holds anything."""
+        expected, observed, rest_expected, rest_observed = self.pooled
+        if not rest_expected + rest_observed:
+            return expected, observed
+        return np.append(expected, rest_expected), np.append(observed, rest_observed)
 
-def values(sketch: Sketch) -> int:
-    """How many values are not missing, infinite ones included."""
-    if not isinstance(sketch, NumericSketch):
-        return sketch.n
-    return sketch.n + sketch.below + sketch.above
+    @property
+    def sums(self) -> tuple[Floats, Floats]:
+        """Sum of the values per bin, each side; numbers only, shape (m + 1,)."""
+        return self.frozen.numbers.sums, numbers(self.observed).sums
+
+    @property
+    def anchors(self) -> Floats:
+        """Each bin's upper edge, of the last one the lower; zero where there is no edge. Numbers only, shape (m + 1,)."""
+        edges = self.frozen.numbers.edges
+        return np.append(edges, edges[-1]) if len(edges) else np.zeros(1)
+
+    @property
+    def finite(self) -> tuple[int, int]:
+        """How many values are finite, each side; numbers only."""
+        new = numbers(self.observed)
+        return self.frozen.finite, self.m - new.below - new.above
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of the baseline's finite values; numbers only."""
+        return self.frozen.deviation
+
+    @property
+    def outside(self) -> int:
+        """How many of the window's numbers are beyond the baseline's smallest and largest."""
+        return numbers(self.observed).out_of_range
 
 
-def _in_order(sketch: Sketch) -> Floats:
-    if not isinstance(sketch, NumericSketch):
-        msg = "only numbers have an order"
-        raise LayoutMismatch(msg)
-    counts = np.empty(len(sketch.counts) + 2)
-    counts[0], counts[1:-1], counts[-1] = sketch.below, sketch.counts, sketch.above
-    return counts
+def largest_gap(p: Floats, q: Floats) -> Number:
+    """Return the largest difference of two distribution functions, from their shares bin by bin, in [0, 1].
+
+    Examples
+    --------
+    >>> float(largest_gap(np.array([0.5, 0.5, 0.0]), np.array([0.25, 0.25, 0.5])))
+    0.5
+    """
+    gaps = p - q
+    gaps.cumsum(axis=-1, out=gaps)
+    return np.minimum(np.maximum(gaps.max(axis=-1), -gaps.min(axis=-1)), 1.0)
 
 
 def _same_column(a: Sketch, b: Sketch) -> bool:

@@ -9,19 +9,20 @@ import numpy as np
 from monitor.metrics.protocol import Measure
 
 if TYPE_CHECKING:
-    from monitor.metrics.drift.comparison import Comparison
+    from monitor.metrics.drift.stack import Columns
+    from monitor.metrics.protocol import Number
 
 
-def total_variation(column: Comparison) -> float:
+def total_variation(column: Columns) -> Number:
     r"""Share that would have to move to another cell: :math:`\tfrac12 \sum_b |p_b - q_b|`, in [0, 1]."""
     p, q = column.shares
-    return min(float(np.abs(p - q).sum()) / 2, 1.0)
+    return np.minimum(np.abs(p - q).sum(axis=-1) / 2, 1.0)
 
 
-def l_infinity(column: Comparison) -> float:
+def l_infinity(column: Columns) -> Number:
     r"""Largest change of one cell's share: :math:`\max_b |p_b - q_b|`, in [0, 1]."""
     p, q = column.shares
-    return float(np.abs(p - q).max())
+    return np.abs(p - q).max(axis=-1)
 
 
 TOTAL_VARIATION = Measure("total_variation", total_variation)

@@ -15,10 +15,11 @@ from scipy import special
 from monitor.metrics.protocol import Measure
 
 if TYPE_CHECKING:
-    from monitor.metrics.drift.comparison import Comparison
+    from monitor.metrics.drift.stack import Columns
+    from monitor.metrics.protocol import Number
 
 
-def jensen_shannon(column: Comparison) -> float:
+def jensen_shannon(column: Columns) -> Number:
     r"""Jensen-Shannon distance, base 2, over the column's cells.
 
     .. math:: \sqrt{\tfrac12 \sum_b p_b \log_2 \frac{p_b}{m_b} + q_b \log_2 \frac{q_b}{m_b}}, \quad m = (p+q)/2
@@ -34,11 +35,11 @@ def jensen_shannon(column: Comparison) -> float:
     """
     p, q = column.shares
     middle = (p + q) / 2
-    nats = float((special.rel_entr(p, middle) + special.rel_entr(q, middle)).sum()) / 2
-    return math.sqrt(min(max(nats, 0.0) / math.log(2), 1.0))
+    nats = (special.rel_entr(p, middle) + special.rel_entr(q, middle)).sum(axis=-1) / 2
+    return np.sqrt(np.clip(nats / math.log(2), 0.0, 1.0))
 
 
-def hellinger(column: Comparison) -> float:
+def hellinger(column: Columns) -> Number:
     r"""Hellinger distance over the column's cells.
 
     .. math:: \sqrt{\tfrac12 \sum_b (\sqrt{p_b} - \sqrt{q_b})^2}
@@ -50,7 +51,7 @@ def hellinger(column: Comparison) -> float:
     """
     p, q = column.shares
     roots = np.sqrt(p) - np.sqrt(q)
-    return min(math.sqrt(float(roots @ roots) / 2), 1.0)
+    return np.minimum(np.sqrt((roots * roots).sum(axis=-1) / 2), 1.0)
 
 
 JENSEN_SHANNON = Measure("js", jensen_shannon)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from monitor.metrics.drift.chi_squared import CHI_SQUARED
 from monitor.metrics.drift.differences import L_INFINITY, TOTAL_VARIATION
 from monitor.metrics.drift.divergences import HELLINGER, JENSEN_SHANNON
@@ -12,12 +10,10 @@ from monitor.metrics.drift.mmd import MMD
 from monitor.metrics.drift.psi import PSI, PSI_PLAIN
 from monitor.metrics.drift.shares import OUT_OF_RANGE, UNSEEN
 from monitor.metrics.drift.wasserstein import WASSERSTEIN
-
-if TYPE_CHECKING:
-    from monitor.metrics.protocol import DriftMetric
+from monitor.metrics.protocol import Measure
 
 #: Each under the name of its field in `ColumnDrift`.
-METRICS: dict[str, DriftMetric] = {
+METRICS: dict[str, Measure] = {
     "psi": PSI,
     "psi_plain": PSI_PLAIN,
     "ks": KS,

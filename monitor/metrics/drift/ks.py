@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
+import numpy as np
 from scipy import special
 
 from monitor.metrics.protocol import NUMBERS, Measure
 
 if TYPE_CHECKING:
-    from monitor.metrics.drift.comparison import Comparison
+    from monitor.metrics.drift.stack import Columns
+    from monitor.metrics.protocol import Number
 
 
-def distance(column: Comparison) -> float:
+def distance(column: Columns) -> Number:
     r"""Largest difference of the two distribution functions.
 
     .. math:: D = \max_x |F(x) - G(x)|
@@ -30,7 +31,7 @@ def distance(column: Comparison) -> float:
     return column.distance
 
 
-def p_value(column: Comparison) -> float:
+def p_value(column: Columns) -> Number:
     r"""Asymptotic p-value of the two-sample test.
 
     .. math:: Q\bigl(D \sqrt{NM / (N + M)}\bigr), \quad Q(t) = 2 \sum_k (-1)^{k-1} e^{-2 k^2 t^2}
@@ -47,7 +48,7 @@ def p_value(column: Comparison) -> float:
     Hodges, J. L. (1958). The significance probability of the Smirnov two-sample test.
     """
     effective = column.n * column.m / (column.n + column.m)
-    return float(special.kolmogorov(column.distance * math.sqrt(effective)))
+    return special.kolmogorov(column.distance * np.sqrt(effective))
 
 
 KS = Measure("ks", distance, kinds=NUMBERS)

@@ -13,7 +13,7 @@ from monitor.metrics.protocol import VECTORS, Measure
 from monitor.profiles.embedding import EmbeddingSketch
 
 if TYPE_CHECKING:
-    from monitor.metrics.drift.cells import Floats
+    from monitor.metrics.cells import Floats
     from monitor.metrics.drift.comparison import Comparison
 
 #: Eigenvalues below this share of the largest move nothing.

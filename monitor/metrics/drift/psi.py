@@ -10,14 +10,15 @@ from scipy import special
 from monitor.metrics.protocol import Measure
 
 if TYPE_CHECKING:
-    from monitor.metrics.drift.cells import Floats
-    from monitor.metrics.drift.comparison import Comparison
+    from monitor.metrics.cells import Floats
+    from monitor.metrics.drift.stack import Columns
+    from monitor.metrics.protocol import Number
 
 #: Smallest share that the plain index gives an empty cell; the value that other tools use.
 FLOOR = 1e-4
 
 
-def plain_index(column: Comparison) -> float:
+def plain_index(column: Columns) -> Number:
     r"""Population stability index of a window against its baseline, without correction.
 
     .. math:: \mathrm{PSI} = \sum_b (q_b - p_b) \ln (q_b / p_b)
@@ -39,7 +40,7 @@ def plain_index(column: Comparison) -> float:
     return _index(np.maximum(p, FLOOR), np.maximum(q, FLOOR))
 
 
-def excess_index(column: Comparison) -> float:
+def excess_index(column: Columns) -> Number:
     r"""Population stability index above what two samples of these sizes show without drift.
 
     .. math:: \max\Bigl(0,\ \sum_b (q_b - p_b) \ln (q_b / p_b) - (B-1)(1/N + 1/M)\Bigr)
@@ -59,21 +60,20 @@ def excess_index(column: Comparison) -> float:
     >>> from monitor.profiles.sketch import CategorySketch
     >>> old = CategorySketch(("a", "b"), {"a": 5000, "b": 5000})
     >>> new = CategorySketch(("a", "b"), {"a": 600, "b": 400})
-    >>> round(excess_index(Comparison(old, new)), 4)
+    >>> float(excess_index(Comparison(old, new)).round(4))
     0.0394
 
     References
     ----------
     Yurdakul, B. (2018). Statistical properties of population stability index.
     """
-    expected, observed = judged_cells(column)
-    cells = len(expected)
-    p = (expected + 0.5) / (column.n + 0.5 * cells)
-    q = (observed + 0.5) / (column.m + 0.5 * cells)
-    return max(_index(p, q) - (cells - 1) * noise(column), 0.0)
+    expected, observed = column.judged
+    cells = expected.shape[-1]
+    p, q = _with_half_counts(expected), _with_half_counts(observed)
+    return np.maximum(_index(p, q) - (cells - 1) * noise(column), 0.0)
 
 
-def smallest_index(column: Comparison, *, level: float) -> float | None:
+def smallest_index(column: Columns, *, level: float) -> Number:
     r"""Return the smallest `excess_index` that a window of this size could show as significant.
 
     .. math:: \bigl(\chi^2_{B-1}(1 - \alpha) - (B-1)\bigr)(1/N + 1/M)
@@ -91,30 +91,25 @@ def smallest_index(column: Comparison, *, level: float) -> float | None:
     float or None
         Nats; None where one cell is left, so that nothing could be seen.
     """
-    freedom = len(judged_cells(column)[0]) - 1
+    freedom = column.judged[0].shape[-1] - 1
     if freedom < 1:
         return None
-    return (float(special.chdtri(freedom, level)) - freedom) * noise(column)
+    return (special.chdtri(freedom, level) - freedom) * noise(column)
 
 
-def noise(column: Comparison) -> float:
+def noise(column: Columns) -> Number:
     """Return 1/N + 1/M: the index's expectation without drift, per degree of freedom."""
     return 1 / column.n + 1 / column.m
 
 
-def judged_cells(column: Comparison) -> tuple[Floats, Floats]:
-    """Return the counts that the index is taken over: the pooled cells, and the rest where it holds anything."""
-    pooled = column.pooled
-    if not pooled.rest_expected + pooled.rest_observed:
-        return pooled.expected, pooled.observed
-    return (
-        np.append(pooled.expected, pooled.rest_expected),
-        np.append(pooled.observed, pooled.rest_observed),
-    )
+def _with_half_counts(counts: Floats) -> Floats:
+    cells = counts.shape[-1]
+    shares: Floats = (counts + 0.5) / (counts.sum(axis=-1, keepdims=True) + 0.5 * cells)
+    return shares
 
 
-def _index(p: Floats, q: Floats) -> float:
-    return float((q - p) @ np.log(q / p))
+def _index(p: Floats, q: Floats) -> Number:
+    return ((q - p) * np.log(q / p)).sum(axis=-1)
 
 
 PSI = Measure("psi", excess_index, upper=float("inf"), symmetric=False)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from monitor.metrics.protocol import LABELS, NUMBERS, Measure
-from monitor.profiles.sketch import CategorySketch, NumericSketch
+from monitor.profiles.sketch import CategorySketch
 
 if TYPE_CHECKING:
     from monitor.metrics.drift.comparison import Comparison
+    from monitor.metrics.drift.stack import Columns
+    from monitor.metrics.protocol import Number
     from monitor.profiles.profile import Sketch
 
 
@@ -18,10 +20,9 @@ def unseen(column: Comparison) -> float | None:
     return sketch.unseen / column.m if isinstance(sketch, CategorySketch) else None
 
 
-def out_of_range(column: Comparison) -> float | None:
-    """Share of the window's numbers beyond the baseline's smallest and largest, in [0, 1]; None for labels."""
-    sketch = column.observed
-    return sketch.out_of_range / column.m if isinstance(sketch, NumericSketch) else None
+def out_of_range(column: Columns) -> Number:
+    """Share of the window's numbers beyond the baseline's smallest and largest, in [0, 1]."""
+    return column.outside / column.m
 
 
 def missing_share(sketch: Sketch, values: int | None = None) -> float | None:

@@ -32,8 +32,10 @@ def constant_columns(reference: Profile, current: Profile, *, q: float) -> list[
     columns = reference.layout.features
     for (column, old), (_, new) in zip(reference.features, current.features, strict=True):
         value = _only_value(new)
+        if value is None:
+            continue
         n = new.total - new.missing
-        if value is None or n < 2 or not old.total - old.missing or _only_value(old) is not None:
+        if n < 2 or not old.total - old.missing or _only_value(old) is not None:
             continue
         share = _share(old, value)
         if n * math.log(max(share, 1e-300)) > math.log(q / len(columns)):

@@ -70,9 +70,10 @@ def _type_changes(current: Profile, level: float) -> Iterator[Finding]:
 
 def _absent(reference: Profile, current: Profile, q: float) -> Iterator[Finding]:
     notes = current.notes
+    if not notes.looked_at:
+        return
     for column, sketch in reference.features:
-        total = sketch.total
-        if not notes.looked_at or notes.absent.get(column.name, 0) < notes.looked_at or not total:
+        if notes.absent.get(column.name, 0) < notes.looked_at or not (total := sketch.total):
             continue
         before = sketch.missing / total
         # Publishers leave nulls out: what was often null is no wonder.

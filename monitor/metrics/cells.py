@@ -48,6 +48,11 @@ def quantile_starts(counts: Floats, cells: int = CELLS) -> list[int]:
     return [0, *sorted(inner)]
 
 
+def least_expected(n: float, m: float) -> float:
+    """Return how many of a sample of n a cell must hold to expect `LEAST` in it and in a sample of m."""
+    return LEAST * n / min(n, m)
+
+
 def merge_neighbours(expected: Floats, observed: Floats) -> tuple[Floats, Floats]:
     """Join ordered cells until each expects `LEAST` on both sides, by the baseline's shares.
 
@@ -57,7 +62,7 @@ def merge_neighbours(expected: Floats, observed: Floats) -> tuple[Floats, Floats
     (array([60., 40.]), array([8., 7.]))
     """
     n, m = float(expected.sum()), float(observed.sum())
-    least = LEAST * n / min(n, m)
+    least = least_expected(n, m)
     if expected.min() >= least:
         return expected, observed
     starts, held, left = [0], 0.0, n
