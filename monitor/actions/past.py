@@ -8,7 +8,7 @@ from functools import cached_property
 
 from msgspec.structs import replace
 
-from monitor.reports import Action, Decision, Stage, Verdict
+from monitor.reports import Action, Decision, Family, Stage, Verdict
 
 
 class Past:
@@ -84,6 +84,17 @@ class Past:
         )
 
     @property
+    def breaching(self) -> frozenset[str]:
+        """The versions that were left where they are although a rule that rolls back is broken, and still is."""
+        return frozenset(
+            told.from_version
+            for told in self.open_incidents
+            if told.stage is not Stage.DONE
+            and told.verdict is not None
+            and told.verdict.family in _OWN_FAULT
+        )
+
+    @property
     def unconfirmed(self) -> Decision | None:
         """The last rollback, if no event of its target has been seen yet."""
         last = self.last_rollback
@@ -102,6 +113,9 @@ class Past:
                 found[decision.rollback_id] = decision
         return list(found.values())
 
+
+#: What a version does to people itself; whom it meets, or what it is fed, another version would meet too.
+_OWN_FAULT = frozenset({Family.FAIRNESS, Family.PREDICTION, Family.PERFORMANCE})
 
 #: Stages that tell people of something that is to be resolved one day.
 _OPENING = frozenset({Stage.NOTIFIED, Stage.DONE, Stage.FAILED})

@@ -129,6 +129,7 @@ class Rollback:
             self.verdict.version,
             previous=self.means.registry.alias(model, PREVIOUS_ALIAS),
             left=past.left,
+            breaching=past.breaching,
         )
         if target is None:
             reason = f"no earlier version has a clean record, and {PREVIOUS_ALIAS} names no other"

@@ -23,11 +23,13 @@ def choose_target(
     *,
     previous: str | None,
     left: Collection[str] = (),
+    breaching: Collection[str] = (),
 ) -> Target | None:
     """Return the version to go back to; None if there is none, and a person is needed.
 
-    The latest earlier version with a clean record: it has a baseline, by which it was and will be watched, and was
-    never rolled back. Else what the alias ``previous_champion`` names, unless that was rolled back.
+    The latest earlier version with a clean record: it has a baseline, by which it was and will be watched, was never
+    rolled back, and is not in breach itself. Else what the alias ``previous_champion`` names, unless that was rolled
+    back or is in breach.
 
     Parameters
     ----------
@@ -40,6 +42,8 @@ def choose_target(
     left
         Versions that were rolled back, as the decisions say: if the registry then refused the tags, its word alone
         would make such a version a target again.
+    breaching
+        Versions that people were told of as unfair or wrong, and not yet that it is over.
 
     Examples
     --------
@@ -50,12 +54,13 @@ def choose_target(
     Target(version='1', why='the latest earlier version with a clean record')
     >>> choose_target([version(2), version(3)], "3", previous="2")
     Target(version='2', why='what previous_champion names')
+    >>> choose_target([version(2), version(3)], "3", previous="2", breaching={"2"})
     >>> choose_target([version(3)], "3", previous=None)
     """
     untagged = {
         v.version for v in versions if v.version in left and ROLLED_BACK_ID_TAG not in v.tags
     }
-    shunned = {judged, *untagged}
+    shunned = {judged, *untagged, *breaching}
     usable = {
         v.version: v for v in versions if v.ready and not v.is_bad and v.version not in shunned
     }

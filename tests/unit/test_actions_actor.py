@@ -17,7 +17,7 @@ from monitor.registry.versions import (
     ROLLED_BACK_WHY_TAG,
     STATE_TAG,
 )
-from monitor.reports import Action, Severity, Stage
+from monitor.reports import Action, Family, Severity, Stage
 from tests.acting import MODEL, Crash, World, verdict
 
 
@@ -322,6 +322,39 @@ def test_a_version_whose_tags_were_refused_is_not_gone_back_to_either():
     world.time += 4000
     Actor(world.means).consider(verdict("4", last=40, closed_at=world.time))
     assert registry.aliases["champion"] == "3"
+
+
+@pytest.mark.parametrize("family", [Family.FAIRNESS, Family.PREDICTION, Family.PERFORMANCE])
+def test_a_version_that_is_in_breach_itself_is_not_gone_back_to_until_that_is_over(family):
+    world = World(versions=4)
+    world.registry.aliases["champion"] = "3"
+    actor = Actor(world.means)
+    actor.consider(verdict("2", action=Action.NOTIFY, family=family))
+    actor.consider(verdict("3", last=9))
+    assert world.registry.aliases["champion"] == "1"
+    for last in (10, 11, 12):
+        actor.consider(clean("2", last))
+    world.registry.aliases["champion"] = "4"
+    world.time += 4000
+    actor.consider(verdict("4", last=20, closed_at=world.time))
+    assert world.registry.aliases["champion"] == "2"
+
+
+def test_nor_is_one_whose_own_rollback_failed(world, actor):
+    world.registry.baselines = {"2", "3"}
+    world.registry.aliases |= {"champion": "2", "previous_champion": "2"}
+    actor.consider(verdict("2"))
+    world.registry.aliases["champion"] = "3"
+    actor.consider(verdict("3", last=9))
+    assert world.log.stages == [Stage.FAILED, Stage.FAILED]
+    assert world.registry.moves == []
+
+
+@pytest.mark.parametrize("family", [Family.DRIFT, Family.QUALITY, Family.TREND])
+def test_what_every_version_would_meet_keeps_none_from_being_gone_back_to(world, actor, family):
+    actor.consider(verdict("2", action=Action.NOTIFY, family=family))
+    actor.consider(verdict("3", last=9))
+    assert world.registry.aliases["champion"] == "2"
 
 
 @pytest.mark.parametrize("step", range(1, 24))
