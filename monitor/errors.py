@@ -28,6 +28,22 @@
 
 from __future__ import annotations
 
+import re
+
+#: ``user:password@`` of an address.
+_CREDENTIALS = re.compile(r"(?<=://)[^\s/@]*:[^\s/]*@(?=[^\s/@]*)")
+
+
+def without_credentials(text: str) -> str:
+    """Return a text in which addresses do not name who may get in, nor by which password.
+
+    Examples
+    --------
+    >>> without_credentials("no answer from postgresql://mlflow:s3cret@db:5432/mlflow")
+    'no answer from postgresql://***@db:5432/mlflow'
+    """
+    return _CREDENTIALS.sub("***@", text)
+
 
 class MonitorError(Exception):
     """What went wrong, where, and what to do about it.

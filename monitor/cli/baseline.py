@@ -18,6 +18,7 @@ from monitor.cli.options import (
     settings_option,
 )
 from monitor.cli.progress import working
+from monitor.errors import ActionRefused
 from monitor.events import ModelVersion
 from monitor.settings import Settings
 
@@ -34,6 +35,7 @@ def baseline() -> None:
 @column_options
 @policy_file
 @settings_option
+@click.option("--replace", is_flag=True, help="Though the version has a baseline; thresholds stay.")
 @as_json
 def create(
     model: str,
@@ -46,6 +48,7 @@ def create(
     policy_path: Path | None,
     settings: Settings,
     *,
+    replace: bool,
     as_json: bool,
 ) -> None:
     """Freeze DATA as the baseline of a version: an MLflow artifact, named by its sha256 in a tag."""
@@ -61,6 +64,14 @@ def create(
         roles = roles_of(prediction, score, label, groups)
         policy = read_policy(policy_path) if policy_path else load_policy(settings)
         registry = open_registry(settings)
+        known = next((v for v in registry.versions(model) if v.version == version), None)
+        again = known is not None and known.has_baseline
+        if again and not replace:
+            raise ActionRefused(
+                "the version has a baseline, and may be judged by it now",
+                where=f"{model}/{version}",
+                fix="Register a new version; or say --replace, if that one was made of wrong data.",
+            )
         table = read_table(data, roles)
         made = make_baseline(
             table,
@@ -74,8 +85,9 @@ def create(
         sha256 = registry.publish_baseline(
             subject,
             encode_baseline(made),
-            policy_sha256=policy.sha256,
-            thresholds=encode_thresholds(policy.of(model)),
+            # Thresholds that it has are changed by `monitor policy adopt` alone, which puts the change on record.
+            policy_sha256=None if again else policy.sha256,
+            thresholds=None if again else encode_thresholds(policy.of(model)),
         )
         proxies = made.notes["associations"]
         standing = judge_baseline(made, policy.of(model)).breaches

@@ -6,7 +6,8 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
+from typing import Any
 
 import click
 import structlog
@@ -15,7 +16,7 @@ from monitor.actions.notice import Kind, Notice
 from monitor.actions.outbox import Refused
 from monitor.bootstrap import open_pager
 from monitor.cli.options import SETTINGS_FILE, settings_option
-from monitor.errors import KafkaError, RegistryUnavailable, StoreError
+from monitor.errors import KafkaError, RegistryUnavailable, StoreError, without_credentials
 from monitor.settings import Settings
 from monitor.supervise import FAILED, follow_parent, supervise
 
@@ -88,6 +89,16 @@ def _work(settings: Settings, role: str) -> int:
         return FAILED
 
 
+def _conceal_credentials(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Leave out of the log who may get in at an address, whatever library named it."""
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = without_credentials(value)
+    return event
+
+
 def log_as_json() -> None:
     """Let this process write its log to stderr, a JSON object a line."""
     structlog.configure(
@@ -96,6 +107,7 @@ def log_as_json() -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            _conceal_credentials,
             structlog.processors.JSONRenderer(),
         ],
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),

@@ -14,7 +14,7 @@ from msgspec import Struct
 from monitor.bootstrap import load_policy, open_registry, open_store
 from monitor.brokers import reach
 from monitor.desk.lag import archive_lag
-from monitor.errors import KafkaError, MonitorError
+from monitor.errors import KafkaError, MonitorError, without_credentials
 from monitor.settings import Settings
 from monitor.stream.topics import TopicNames, topic_configs
 
@@ -151,7 +151,9 @@ def _registry(settings: Settings) -> Check:
         open_registry(settings).versions(_NO_MODEL)
     except MonitorError as error:
         return Check("registry", "fail", error.what, error.fix or "Check MONITOR_REGISTRY__URI.")
-    return Check("registry", "ok", f"MLflow answers at {settings.registry.uri}")
+    return Check(
+        "registry", "ok", f"MLflow answers at {without_credentials(settings.registry.uri)}"
+    )
 
 
 def _store(settings: Settings) -> Check:

@@ -165,6 +165,12 @@ class PartitionEngine:
                 asked.add(subject)
         return asked
 
+    def was_asked_after(self, version: ModelVersion) -> bool:
+        """Whether the registry has told this owner of the partition before that a version has no baseline."""
+        return version in self._turned_away or (
+            version in self._versions and version not in self._unasked
+        )
+
     def learn(self, version: ModelVersion, baseline: Baseline | None) -> None:
         """Take note of a version's baseline, or that it has none."""
         self._unasked.discard(version)
@@ -243,7 +249,7 @@ class PartitionEngine:
             version.last_arrival = max(version.last_arrival, arrival(spell[-1]))
 
     def _count_batch(self, version: Version, batch: Batch, *, by_id: bool) -> None:
-        self._refuse_future(batch)
+        self._refuse_impossible(batch)
         repeated = self._leave_out_known(version, batch) if by_id else []
         if len(batch.times) or batch.refused:
             late, unread = version.count(batch, by_id=by_id)
@@ -256,8 +262,12 @@ class PartitionEngine:
         }.values():
             self._set_aside(record, error)
 
-    def _refuse_future(self, batch: Batch) -> None:
-        """Set aside events that lie beyond their arrival: a wrong clock must not move the watermark."""
+    def _refuse_impossible(self, batch: Batch) -> None:
+        """Set aside events of before 1970, and those beyond their arrival: they must not move the watermark."""
+        if len(batch.times) and batch.times.min() < 0:
+            reason = "before 1970: not a time at which a model answered"
+            self._refuse_events(batch, np.flatnonzero(batch.times < 0).tolist(), reason)
+            batch.keep(np.flatnonzero(batch.times >= 0))
         times = batch.times
         if not len(times) or times.max() <= batch.records[0].timestamp / 1000 + self._max_skew:
             return

@@ -160,6 +160,9 @@ class Courier(threading.Thread):
             except OSError as error:
                 self._alarm.say("spool", "the spool cannot be read or written", reason=error)
                 self._wake.wait(1.0)
+            except Exception as error:  # noqa: BLE001 - without this thread nothing is published any more
+                self._alarm.say("turn", "publishing failed, and goes on", reason=repr(error))
+                self._wake.wait(1.0)
             with self._turned:
                 self._turns += 1
                 self._turned.notify_all()

@@ -116,6 +116,9 @@ class PredictionPublisher:
             if event.event_time.tzinfo is None:
                 self.refuse("event_time has no time zone")
                 return
+            if not isinstance(event.event_id, str):
+                self.refuse(f"event_id is {type(event.event_id).__name__}, not str")
+                return
             key = f"{event.model_name}/{event.model_version}".encode()
             trace = traceparent or current_traceparent()
             parcel = Parcel(
@@ -182,7 +185,9 @@ class PredictionPublisher:
         timeout
             Seconds to wait for room in the queue; 0, the default, never waits.
         """
-        from monitor.publish.table import InvalidTable, messages
+        from pyarrow import ArrowException
+
+        from monitor.publish.table import messages
 
         deadline = time.monotonic() + timeout
         try:
@@ -190,7 +195,7 @@ class PredictionPublisher:
                 Parcel(ModelVersion(*version).key, first, at, rows, ARROW_CONTENT, value)
                 for version, first, at, rows, value in messages(table)
             ]
-        except InvalidTable as error:
+        except (ValueError, OverflowError, ArrowException) as error:
             self.refuse(error, events=table.num_rows)
             return
         for parcel in parcels:

@@ -78,12 +78,17 @@ def _checked(table: pa.Table) -> pa.Table:
 
 def _complete(table: pa.Table) -> pa.Table:
     columns = {name: table[name] for name in table.column_names}
-    columns["event_time"] = columns["event_time"].cast(_TIME)
+    columns["event_time"] = columns["event_time"].cast(
+        _TIME, safe=False
+    )  # below a microsecond: cut off
     for name in ("model_name", "model_version"):
         columns[name] = columns[name].cast(pa.string())
-    if "event_id" not in columns:
-        columns["event_id"] = pa.array([new_event_id() for _ in range(table.num_rows)], pa.string())
-    columns.setdefault("prediction_id", columns["event_id"])
+    given = columns.get("event_id", pa.nulls(table.num_rows)).cast(pa.string())
+    if given.null_count:
+        made = pa.array([new_event_id() for _ in range(table.num_rows)], pa.string())
+        given = pc.coalesce(given, made)
+    columns["event_id"] = given
+    columns.setdefault("prediction_id", given)
     return pa.table(columns).unify_dictionaries()
 
 

@@ -8,7 +8,12 @@ from contextlib import contextmanager
 from mlflow.exceptions import MlflowException
 from requests import RequestException
 
-from monitor.errors import RegistryError, RegistryUnavailable, VersionNotFound
+from monitor.errors import (
+    RegistryError,
+    RegistryUnavailable,
+    VersionNotFound,
+    without_credentials,
+)
 
 _MISSING = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"})
 _REFUSED = frozenset({"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"})
@@ -85,5 +90,5 @@ def _translated(error: MlflowException, where: str) -> RegistryError:
 
 
 def _short(error: Exception) -> str:
-    words = " ".join(str(error).split())
+    words = without_credentials(" ".join(str(error).split()))
     return words if len(words) <= 200 else f"{words[:197]}..."

@@ -286,6 +286,11 @@ class OwnedPartition:
                 try:
                     baseline = await asyncio.to_thread(self._baseline, version)
                 except RegistryError as error:
+                    if self._engine.was_asked_after(version):
+                        self._engine.learn(
+                            version, None
+                        )  # it is counted as before, and asked after again later
+                        break
                     self._wait_for_registry(error)
                     await self._sleep(wait)
                     wait = min(2 * wait, LAST_RETRY)

@@ -206,6 +206,18 @@ def test_a_baseline_has_the_features_of_the_models_signature_and_is_shown_again(
     assert tags[HASH_TAG] == made["sha256"]
 
 
+def test_a_version_that_has_a_baseline_gets_another_only_when_that_is_said_and_keeps_its_thresholds(
+    monitor, model, deployment
+):
+    assert create(monitor, model, people(2000)).code == 0
+    create(monitor, model, people(3000)).refused(f"{model}/1", "has a baseline", "--replace")
+    (deployment.folder / "policy.yaml").write_text("defaults: {consecutive: 5}\n")
+    made = create(monitor, model, people(3000), *COLUMNS, "--replace", "--json")
+    assert made.json["rows"] == 3000
+    which = ("--model", model, "--version", "1")
+    assert monitor("policy", "show", *which, "--json").json["thresholds"]["consecutive"] == 3
+
+
 def test_an_artifact_that_was_altered_is_refused(monitor, model, tmp_path):
     assert create(monitor, model, people(2000)).code == 0
     client = mlflow.MlflowClient()

@@ -132,6 +132,18 @@ def test_an_event_from_the_year_2099_moves_no_watermark() -> None:
     assert total.dead_letters[0].reason.startswith("more than 300 s after its arrival")
 
 
+@pytest.mark.parametrize("time", ["1969-12-31T23:59:59.5Z", "0001-01-01T00:00:00+01:00"])
+def test_an_event_from_before_1970_is_set_aside_and_opens_no_window(time: str) -> None:
+    machine = engine()
+    first, *records = messages(people(100), spread(100, 10))
+    assert first.value is not None
+    body = re.sub(rb'(?<="event_time":")[^"]*', time.encode(), first.value)
+    total, _ = drive(machine, [replace(first, value=body), *records])
+    assert [letter.field for letter in total.dead_letters] == ["event_time"]
+    assert total.dead_letters[0].reason.startswith("before 1970")
+    assert machine.watermarks[SUBJECT] >= START
+
+
 @pytest.mark.parametrize(
     ("key", "body", "field"),
     [

@@ -5,6 +5,7 @@ import logging
 import os
 import subprocess
 import sys
+import uuid
 
 import pyarrow as pa
 import pytest
@@ -12,6 +13,8 @@ import pytest
 from monitor.errors import SettingsError
 from monitor.events import PredictionEvent, new_event_id
 from monitor.publish import PredictionPublisher, PublisherSettings
+from monitor.publish.courier import Courier
+from monitor.publish.table import messages
 from monitor.testing import until
 
 NOWHERE = "127.0.0.1:9"  # the discard port: nobody answers
@@ -46,6 +49,34 @@ def test_what_is_no_event_is_counted_aloud_and_raises_nothing(caplog):
         assert publisher.counts.invalid == 3
         assert publisher.counts.accepted == 0
     assert "not an event" in caplog.text
+
+
+@pytest.mark.parametrize("event_id", [uuid.uuid4(), 7, None])
+def test_an_id_that_is_no_text_is_refused_and_the_next_event_is_taken(event_id, caplog):
+    with PredictionPublisher(NOWHERE) as publisher:
+        publisher.publish(event(event_id=event_id))
+        publisher.publish(event())
+        until(lambda: publisher.counts.accepted == 1)
+        assert publisher.counts.invalid == 1
+        assert publisher._courier.is_alive()
+        publisher.close(0.05)
+    assert f"event_id is {type(event_id).__name__}, not str" in caplog.text
+
+
+def test_whatever_fails_publishing_goes_on_and_says_so(caplog, monkeypatch):
+    turn, failures = Courier._turn, [ZeroDivisionError("never thought of")]
+
+    def fail_once(courier):
+        if failures:
+            raise failures.pop()
+        turn(courier)
+
+    monkeypatch.setattr(Courier, "_turn", fail_once)
+    publisher = PredictionPublisher(NOWHERE)
+    publisher.publish(event())
+    until(lambda: publisher._courier._taken == 1)
+    publisher.close(0.05)
+    assert "publishing failed, and goes on: ZeroDivisionError('never thought of')" in caplog.text
 
 
 def test_a_full_queue_drops_and_counts_aloud_but_never_blocks(caplog):
@@ -117,6 +148,25 @@ def test_a_table_with_a_wrong_column_is_refused_by_name(column, values, reason, 
     assert reason in caplog.text
 
 
+def test_ids_that_a_table_lacks_are_made_and_times_are_cut_to_the_microsecond():
+    """Whatever pandas gives: numbers for ids, nulls among them, nanoseconds."""
+    table = pa.table(
+        {
+            "model_name": ["credit"] * 3,
+            "model_version": ["7"] * 3,
+            "event_time": pa.array([1_001, 2_002, 3_003], pa.timestamp("ns", tz="UTC")),
+            "event_id": pa.array([1, None, 3]),
+            "prediction": [1, 0, 1],
+        }
+    )
+    (message,) = messages(table)
+    rows = pa.ipc.open_stream(message.value).read_all()
+    first, made, last = rows["event_id"].to_pylist()
+    assert (first, last, len(made)) == ("1", "3", len(new_event_id()))
+    assert rows["prediction_id"].to_pylist() == [first, made, last]
+    assert rows["event_time"].cast(pa.int64()).to_pylist() == [1, 2, 3]
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_worker_publishes_under_a_name_of_its_own(tmp_path):
@@ -165,9 +215,15 @@ def test_secrets_are_read_from_the_environment_or_a_file_and_never_shown(tmp_pat
 
 def test_what_exactly_once_rests_on_cannot_be_configured_away():
     client = PublisherSettings(
-        bootstrap=NOWHERE, librdkafka={"enable.idempotence": False, "message.timeout.ms": 5}
+        bootstrap=NOWHERE,
+        librdkafka={
+            "enable.idempotence": False,
+            "message.timeout.ms": 5,
+            "max.in.flight.requests.per.connection": 5,
+        },
     ).client()
     assert client["enable.idempotence"] is True
+    assert client["max.in.flight.requests.per.connection"] == 1
     assert client["message.timeout.ms"] == 0
     assert client["partitioner"] == "murmur2_random"
 

@@ -33,6 +33,7 @@ class Engine:
     silence: list[float] = field(default_factory=list)
     wanted: set[ModelVersion] = field(default_factory=set)
     learned: dict[ModelVersion, Any] = field(default_factory=dict)
+    told: set[ModelVersion] = field(default_factory=set)
 
     @property
     def vitals(self):
@@ -40,6 +41,9 @@ class Engine:
 
     def versions(self, records):
         return (self.wanted if records else set()) - self.learned.keys()
+
+    def was_asked_after(self, version):
+        return version in self.told
 
     def learn(self, version, baseline):
         self.learned[version] = baseline
@@ -227,6 +231,18 @@ def test_a_partition_waits_for_the_registry_and_then_counts(error):
         await case.until(lambda: case.engine.counted)
         assert case.worker.flow == ["paused", "resumed"]
         assert case.engine.learned == {VERSION: "a baseline"}
+        await case.owned.release()
+
+    asyncio.run(story())
+
+
+def test_a_version_that_is_counted_without_a_baseline_does_not_wait_for_the_registry():
+    async def story():
+        case = Case(RegistryUnavailable("gone"))
+        case.engine.wanted = case.engine.told = {VERSION}
+        await case.give(100, 110)
+        await case.until(lambda: case.engine.counted)
+        assert case.worker.flow == []
         await case.owned.release()
 
     asyncio.run(story())
