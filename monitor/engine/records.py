@@ -152,6 +152,9 @@ class Engine(Protocol):
     def versions(self, records: Sequence[Record]) -> set[ModelVersion]:
         """Return the versions in these records whose baseline has not been given yet, or not lately."""
 
+    def was_asked_after(self, version: ModelVersion) -> bool:
+        """Whether it is counted without a baseline already, so that another question may go unanswered."""
+
     def learn(self, version: ModelVersion, baseline: Baseline | None) -> None:
         """Take note of a version's baseline, or that it has none."""
 
