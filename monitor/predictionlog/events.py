@@ -37,16 +37,28 @@ Written: Any = msgspec.defstruct(
 _decode_written = msgspec.json.Decoder(Written).decode
 _decode_msgpack = msgspec.msgpack.Decoder(PredictionEvent).decode
 
-#: All that bytes from outside may do to the reader of Arrow; OSError and ValueError hold most of its errors.
-_REFUSED = (pa.ArrowException, OSError, ValueError, TypeError, MemoryError, OverflowError)
+#: All that bytes from outside may do to the reader of Arrow; OSError and ValueError hold most of its errors. A time
+#: zone that nobody knows is a LookupError.
+_REFUSED = (
+    pa.ArrowException,
+    OSError,
+    ValueError,
+    TypeError,
+    MemoryError,
+    OverflowError,
+    LookupError,
+)
 
 _NESTED = ("features", "groups")
+
+#: Features of so many bytes may hold an integer with more digits than Python reads: they are read to be sure.
+_LONG = 4_300
 
 
 def written(value: bytes | None) -> Any:
     """Return a JSON event as a `Written`, at a third of the cost; None if it takes the whole decoding to be sure.
 
-    Features without a bracket inside hold nothing nested, so they are what the contract asks for.
+    Short features without a bracket inside hold nothing nested, so they are what the contract asks for.
 
     Raises
     ------
@@ -55,7 +67,8 @@ def written(value: bytes | None) -> Any:
     """
     event = _decode_written(value or b"")
     features = bytes(event.features)
-    if features[:1] != b"{" or features.find(b"{", 1) > 0 or b"[" in features:
+    nested = features[:1] != b"{" or features.find(b"{", 1) > 0 or b"[" in features
+    if nested or len(features) > _LONG:
         return None
     event.features = features.decode()
     return event
@@ -125,7 +138,7 @@ def _dicts(table: pa.Table) -> list[Mapping[str, Any]]:
         outer, dot, inner = name.partition(".")
         place, known = (nested[outer], inner) if dot and outer in nested else (plain, name)
         if known in place:
-            raise EventError(name, "there are several columns of this name")
+            raise EventError(name or "$", "there are several columns of this name")
         place[known] = _values(column)
     columns = {**plain, **{name: _mappings(nested[name], table.num_rows) for name in _NESTED}}
     names = tuple(columns)

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from monitor.errors import EventError
 from monitor.events import JSON_CONTENT, MSGPACK_CONTENT, LabelEvent, decode_label
+from monitor.predictionlog.limits import check_model, check_time, number_of
 from monitor.predictionlog.schema import TableLayout
 from monitor.profiles.vocabulary import label_of
 
@@ -69,15 +70,17 @@ class LabelRows:
             If it is none.
         """
         label = _label(message)
-        time = label.label_time.astimezone(dt.UTC)
-        said = label.label
+        check_time("kafka.timestamp", message.arrived)
+        check_time("label_time", label.label_time.timestamp())
+        check_model(label.model_name)
+        time, said = label.label_time.astimezone(dt.UTC), label.label
         self._rows.append(
             (
                 time.date(),
                 label.model_name,
                 label.prediction_id,
                 label_of(said),
-                None if isinstance(said, str) else float(said),
+                number_of("label", said),
                 label.revision,
                 time,
                 int(message.arrived * 1e6),

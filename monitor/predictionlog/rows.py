@@ -6,7 +6,6 @@ import datetime as dt
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import quote
 
 import msgspec
 import pyarrow as pa
@@ -14,6 +13,7 @@ import pyarrow as pa
 from monitor.errors import EventError
 from monitor.events import JSON_CONTENT
 from monitor.predictionlog.events import events_of, written
+from monitor.predictionlog.limits import check_model, check_time, number_of
 from monitor.predictionlog.schema import SCHEMA
 from monitor.profiles.vocabulary import label_of
 
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 _DAY = 86_400
 _EPOCH = dt.date(1970, 1, 1)
-
-#: A model's name is a directory of the table, quoted twice: file systems take 255 bytes.
-_LONGEST_NAME = 240
 
 #: Keys and combinations of attributes remembered.
 _REMEMBERED = 10_000
@@ -96,6 +93,7 @@ class Rows:
         StoreError
             If a key cannot be had.
         """
+        check_time("kafka.timestamp", message.arrived)
         event = self._at_once(message)
         if event is not None:
             self._rows.append(self._row(event, message, 0))
@@ -140,11 +138,14 @@ class Rows:
 
     def _row(self, event: Any, message: Message, index: int) -> Row:
         seconds = event.event_time.timestamp()
+        check_time("event_time", seconds)
         if seconds > message.arrived + self._max_skew:
             raise EventError("event_time", f"{event.event_time} lies in the future of its arrival")
         date = self._date(seconds)
         features, sealed, key_id = self._seal(event, date)
         override, prediction = event.human_override, event.prediction
+        if override is not None:
+            check_time("human_override.at", override.at.timestamp())
         return (
             date,
             event.model_name,
@@ -155,7 +156,7 @@ class Rows:
             round(seconds * 1e6),
             int(message.arrived * 1e6),
             label_of(prediction),
-            None if isinstance(prediction, str) else float(prediction),
+            number_of("prediction", prediction),
             event.score,
             features,
             sealed,
@@ -180,7 +181,7 @@ class Rows:
         # As it was written, unless a protected name may be in it: one with an escape may be any name.
         as_written = isinstance(features, str)
         if as_written and ("\\" in features or _mentions(features, protected)):
-            features, as_written = _decode(features), False
+            features, as_written = _features(features), False
         held: dict[str, Any] = {}
         if not as_written and not protected.isdisjoint(features):
             held = {name: value for name, value in features.items() if name in protected}
@@ -194,8 +195,7 @@ class Rows:
     def _protected_names(self, model: str, groups: tuple[str, ...]) -> AbstractSet[str]:
         known = self._protected.get((model, groups))
         if known is None:
-            if len(quote(quote(model, safe=""), safe="")) > _LONGEST_NAME:
-                raise EventError("model_name", "is too long to name a directory of the log")
+            check_model(model)
             if len(self._protected) >= _REMEMBERED:
                 self._protected.clear()
             known = frozenset(groups) | self._protected_features(model)
@@ -208,6 +208,14 @@ class Rows:
         if date is None:
             date = self._dates[day] = _EPOCH + dt.timedelta(days=day)
         return date
+
+
+def _features(text: str) -> Any:
+    """Return features that were passed over unread, read."""
+    try:
+        return _decode(text)
+    except msgspec.MsgspecError as error:  # such as a number that none can hold
+        raise EventError("features", f"cannot be read: {error}") from error
 
 
 def _mentions(text: str, names: AbstractSet[str]) -> bool:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import base64
 import itertools
+import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 
@@ -16,8 +21,12 @@ from monitor.events import (
     MSGPACK_CONTENT,
     PRODUCER_HEADER,
     SEQUENCE_HEADER,
-    decode_label,
 )
+from monitor.predictionlog.archiver import Gathered
+from monitor.predictionlog.keys import KeyRing, MasterKey
+from monitor.predictionlog.labels import LabelRows
+from monitor.predictionlog.rows import Message as LoggedMessage
+from monitor.predictionlog.rows import Rows
 from monitor.profiles.arrow import ArrowDecoder
 from monitor.profiles.decoder import RowDecoder
 from monitor.publish.spool import Record, frame, unframe
@@ -41,6 +50,11 @@ EVENT = {
     "model_version": VERSION.version,
     **PART,
 }
+
+CONTENTS = (JSON_CONTENT, MSGPACK_CONTENT, ARROW_CONTENT, b"")
+
+#: When the archived messages arrived: 2100, so that few lie in its future.
+_ARRIVED = 4_102_444_800.0
 
 
 @dataclass(frozen=True)
@@ -95,13 +109,12 @@ def partition() -> Fuzzed:
     """A record of any key, headers and value: counted, set aside, sent on or known; never in the way."""
     machine = engine()
     offsets = itertools.count()
-    contents = (JSON_CONTENT, MSGPACK_CONTENT, ARROW_CONTENT, b"")
 
     def fuzzed(data: bytes) -> None:
         head, data = data[:2].ljust(2, b"\0"), data[2:]
         names, cut = head[0], head[1]
         key = SUBJECT.key if names & 1 else data[:cut]
-        headers: list[tuple[str, bytes]] = [(CONTENT_HEADER, contents[names >> 1 & 3])]
+        headers: list[tuple[str, bytes]] = [(CONTENT_HEADER, CONTENTS[names >> 1 & 3])]
         if names & 8:
             headers += [(PRODUCER_HEADER, data[:4]), (SEQUENCE_HEADER, data[4:cut])]
         before = sum(machine.counts.values())
@@ -111,21 +124,44 @@ def partition() -> Fuzzed:
         machine.fold([record])
         assert machine.take().position == record.offset + 1
         # One message of the columnar road may hold many events, or none.
-        assert sum(machine.counts.values()) > before or contents[names >> 1 & 3] == ARROW_CONTENT
+        assert sum(machine.counts.values()) > before or CONTENTS[names >> 1 & 3] == ARROW_CONTENT
 
     return fuzzed
+
+
+def _archived(gathered: Gathered, good: LoggedMessage) -> Fuzzed:
+    """Whatever comes, all that is taken becomes a table, and every reader can show it."""
+    gathered.add(good)  # later ones of its key take the short road
+    gathered.drop()
+
+    def fuzzed(data: bytes) -> None:
+        kind, value = data[:1], data[1:]
+        content = CONTENTS[ord(kind) & 3] if kind else b""
+        taken, fault = 0, None
+        try:
+            taken = gathered.add(good._replace(value=value, content=content))
+        except EventError as error:
+            fault = error
+        assert fault is None or (fault.field and fault.reason)
+        assert len(gathered.take().to_pylist()) == taken
+
+    return fuzzed
+
+
+def archive() -> Fuzzed:
+    """A prediction for the log: a row, or refused with a field and a reason."""
+    directory = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, directory)
+    keys = KeyRing(directory, MasterKey(base64.b64encode(bytes(32)).decode()))
+    good = LoggedMessage("predictions", 0, 0, _ARRIVED, VERSION.key, _JSON, JSON_CONTENT)
+    return _archived(Rows(keys, lambda _: {"age"}), good)
 
 
 def label() -> Fuzzed:
-    """A label is read, or refused by one of the two errors that its reader knows."""
-
-    def fuzzed(data: bytes) -> None:
-        try:
-            decode_label(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return
-
-    return fuzzed
+    """A label for the log: a row, or refused with a field and a reason."""
+    return _archived(
+        LabelRows(), LoggedMessage("labels", 0, 0, _ARRIVED, b"p", _LABEL, JSON_CONTENT)
+    )
 
 
 def spool() -> Fuzzed:
@@ -153,6 +189,9 @@ _LABEL = msgspec.json.encode(
     }
 )
 
+_EARLY = _JSON.replace(b"2026-01-02T03:04:05.678Z", b"0001-01-01T00:00:00+14:00")
+_HUGE = _JSON.replace(b"41.0", b"1" + b"0" * 4_301)
+
 TARGETS = {
     "json": Target(rows("json", _JSON), (_JSON, b"{}", b'{"features": {"age": 1e999}}')),
     "msgpack": Target(rows("msgpack", _MSGPACK), (_MSGPACK, b"\x80")),
@@ -167,6 +206,9 @@ TARGETS = {
             b"\x00\x08credit/7" + _OF_ENGINE,
         ),
     ),
-    "label": Target(label, (_LABEL,)),
+    "archive": Target(
+        archive, (b"\0" + _JSON, b"\1" + _MSGPACK, b"\2" + _STREAM, b"\0" + _EARLY, b"\0" + _HUGE)
+    ),
+    "label": Target(label, (b"\0" + _LABEL, b"\1" + _LABEL)),
     "spool": Target(spool, (frame(Record(1, 1, b"k", [("h", b"v")], _JSON)) * 2,)),
 }

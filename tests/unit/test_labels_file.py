@@ -109,6 +109,24 @@ def test_what_is_no_label_is_refused_and_nothing_of_it_kept(value):
     assert len(rows) == 0
 
 
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ({"label": 10**400}, "label: is too large"),
+        ({"label_time": "0001-01-01T00:00:00+14:00"}, "label_time: lies before 1970-01-01"),
+        ({"label_time": "9999-12-31T23:59:59-12:00"}, "label_time: lies .* after 9999-12-30"),
+        ({"model_name": "é" * 60}, "model_name: is too long"),
+        ({"revision": 2**63}, "revision: .* too large"),
+    ],
+)
+def test_a_label_that_no_table_holds_is_refused_by_name(said, reason):
+    rows = LabelRows()
+    body = {**msgspec.to_builtins(label()), **said}
+    with pytest.raises(EventError, match=reason):
+        rows.add(message(msgspec.json.encode(body)))
+    assert rows.take().num_rows == 0
+
+
 def test_the_publisher_counts_labels_apart_and_refuses_what_is_none(caplog):
     with PredictionPublisher("127.0.0.1:9") as publisher:
         publisher.publish_label(label())

@@ -112,6 +112,8 @@ def test_an_arrow_message_gives_a_row_for_each_event(keys):
         ({"content": b"text/plain"}, "none that is read"),
         ({"key": b"other/1"}, "the key says other/1"),
         ({"arrived": TODAY.timestamp() - 301}, "future"),
+        ({"arrived": 9.3e15}, r"kafka.timestamp: lies .* after 9999-12-30"),
+        ({"arrived": -1.0}, r"kafka.timestamp: lies before 1970-01-01"),
     ],
 )
 def test_a_message_that_is_no_event_is_refused_with_the_reason(keys, change, reason):
@@ -135,6 +137,58 @@ def test_features_that_the_contract_forbids_are_refused_on_the_fast_road_too(key
     bad = (body[:begin] + features + body[body.index("}", begin) + 1 :]).encode()
     with pytest.raises(EventError):
         rows.add(good._replace(value=bad))
+
+
+def changed(good, field: str, written: str):
+    """The message with a field's value as it is written here."""
+    body = json.loads(good.value)
+    assert field in body
+    body[field] = "here"
+    return good._replace(value=json.dumps(body).replace('"here"', written).encode())
+
+
+HUGE = "1" + "0" * 400
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize(
+    ("field", "written", "reason"),
+    [
+        ("event_time", '"0001-01-01T00:00:00+14:00"', r"event_time: lies before 1970-01-01"),
+        ("event_time", '"1969-12-31T23:59:59Z"', r"event_time: lies before 1970-01-01"),
+        ("event_time", '"9999-12-31T23:59:59-12:00"', r"event_time: lies .* after 9999-12-30"),
+        ("prediction", HUGE, r"prediction: is too large"),
+        ("features", f'{{"a": {HUGE * 11}}}', r"features"),
+        ("features", f'{{"\\u0061": {HUGE * 11}}}', r"features"),
+        ("features", '{"\\u0061": 1e400}', r"features"),
+        (
+            "human_override",
+            '{"decision": 1, "reviewer": "r", "reason": "", "at": "0001-01-01T00:00:00+14:00"}',
+            r"human_override.at: lies before",
+        ),
+    ],
+)
+def test_a_value_that_no_table_holds_is_refused_by_name_on_both_roads(
+    keys, field, written, reason, is_first
+):
+    rows = Rows(keys)
+    good = message(event(0, human_override=OVERRIDE))
+    if not is_first:
+        rows.add(good)
+    with pytest.raises(EventError, match=reason):
+        rows.add(changed(good, field, written))
+    assert rows.take().num_rows == (not is_first)
+
+
+@pytest.mark.parametrize("zone", ["Nowhere/Place", "../../etc/passwd"])
+def test_a_time_zone_that_nobody_knows_is_refused(keys, zone):
+    sink = pa.BufferOutputStream()
+    table = pa.table({"event_time": pa.array([0], pa.timestamp("s", tz=zone))})
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    value = sink.getvalue().to_pybytes()
+    with pytest.raises(EventError, match="no Arrow stream"):
+        Rows(keys).add(message(event(0))._replace(value=value, content=ARROW_CONTENT))
 
 
 def test_brackets_within_a_text_are_no_nesting(keys):
