@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Texts = NDArray[np.str_]
+    Flags = NDArray[np.bool_]
 
 #: Equal bins of the score, for the calibration error.
 _BINS = 20
@@ -51,7 +54,7 @@ class Outcome:
     classes: tuple[str, ...]
     positive: str | None
 
-    def among(self, chosen: NDArray[np.bool_]) -> Outcome:
+    def among(self, chosen: Flags) -> Outcome:
         """Return some of the predictions."""
         score = None if self.score is None else self.score[chosen]
         return Outcome(self.answer[chosen], self.truth[chosen], score, self.classes, self.positive)
@@ -153,14 +156,7 @@ def loss(
 
 def _about(outcome: Outcome, positive: str, z: float) -> dict[str, Measured]:
     said, true = outcome.answer == positive, outcome.truth == positive
-    hits, either = int((said & true).sum()), int((said | true).sum())
-    share = _share(hits, either, z)
-    value, lower, upper = (2 * s / (1 + s) for s in (share.value, share.lower, share.upper))
-    return {
-        "precision": _share(hits, int(said.sum()), z),
-        "recall": _share(hits, int(true.sum()), z),
-        "f1": Measured(value, lower, upper, share.n),
-    }
+    return {name: measure(said, true, z) for name, measure in OF_A_CLASS.items()}
 
 
 def _scored(outcome: Outcome, z: float) -> dict[str, Measured]:
@@ -170,25 +166,30 @@ def _scored(outcome: Outcome, z: float) -> dict[str, Measured]:
     score, true = outcome.score[known], (outcome.truth == outcome.positive)[known]
     if not len(score) or score.min() < 0 or score.max() > 1:
         return {}
-    tiny = np.finfo(np.float64).eps
-    sure = np.clip(np.where(true, score, 1 - score), tiny, 1 - tiny)
-    return {
-        "auc": _area(score, true, z),
-        "log_loss": _mean(-np.log(sure), z, least=0.0),
-        "brier": _mean((score - true) ** 2, z, least=0.0),
-        "calibration_error": _calibration(score, true, z),
-    }
+    return {name: measure(score, true, z) for name, measure in OF_A_PROBABILITY.items()}
 
 
 def _regression(outcome: Outcome, z: float) -> dict[str, Measured]:
     error = np.asarray(outcome.answer, np.float64) - np.asarray(outcome.truth, np.float64)
+    return {name: measure(error, z) for name, measure in OF_A_NUMBER.items()}
+
+
+def _f1(said: Flags, true: Flags, z: float) -> Measured:
+    share = _share(int((said & true).sum()), int((said | true).sum()), z)
+    value, lower, upper = (2 * s / (1 + s) for s in (share.value, share.lower, share.upper))
+    return Measured(value, lower, upper, share.n)
+
+
+def _log_loss(score: Floats, true: Flags, z: float) -> Measured:
+    tiny = np.finfo(np.float64).eps
+    sure = np.clip(np.where(true, score, 1 - score), tiny, 1 - tiny)
+    return _mean(-np.log(sure), z, least=0.0)
+
+
+def _root_mean_square(error: Floats, z: float) -> Measured:
     square = _mean(error**2, z, least=0.0)
     value, lower, upper = np.sqrt([square.value, square.lower, square.upper]).tolist()
-    return {
-        "mae": _mean(np.abs(error), z, least=0.0),
-        "rmse": Measured(value, lower, upper, square.n),
-        "bias": _mean(error, z),
-    }
+    return Measured(value, lower, upper, square.n)
 
 
 def _share(hits: float, n: int, z: float) -> Measured:
@@ -203,7 +204,7 @@ def _mean(values: Floats, z: float, *, least: float = -np.inf) -> Measured:
     return Measured(float(limits.value), max(float(limits.lower), least), float(limits.upper), n)
 
 
-def _area(score: Floats, true: NDArray[np.bool_], z: float) -> Measured:
+def _area(score: Floats, true: Flags, z: float) -> Measured:
     n = len(score)
     positives, negatives = int(true.sum()), int((~true).sum())
     if not positives or not negatives:
@@ -219,7 +220,7 @@ def _area(score: Floats, true: NDArray[np.bool_], z: float) -> Measured:
     return Measured(area, max(float(limits.lower), 0.0), min(float(limits.upper), 1.0), n)
 
 
-def _calibration(score: Floats, true: NDArray[np.bool_], z: float) -> Measured:
+def _calibration(score: Floats, true: Flags, z: float) -> Measured:
     n = len(score)
     places = np.minimum((score * _BINS).astype(np.intp), _BINS - 1)
     people = np.bincount(places, minlength=_BINS).astype(np.float64)
@@ -232,6 +233,35 @@ def _calibration(score: Floats, true: NDArray[np.bool_], z: float) -> Measured:
     error = float(np.sqrt((people * rate * (1 - rate)).sum())) / n
     limits = normal(value, error, z)
     return Measured(value, max(float(limits.lower), 0.0), min(float(limits.upper), 1.0), n)
+
+
+#: Of one class: who was said to be of it, and who was; then z of the limits. A new measure is a function, and a line here.
+OF_A_CLASS: Mapping[str, Callable[[Flags, Flags, float], Measured]] = MappingProxyType(
+    {
+        "precision": lambda said, true, z: _share((said & true).sum(), said.sum(), z),
+        "recall": lambda said, true, z: _share((said & true).sum(), true.sum(), z),
+        "f1": _f1,
+    }
+)
+
+#: Of the probability of a class, and who was of it.
+OF_A_PROBABILITY: Mapping[str, Callable[[Floats, Flags, float], Measured]] = MappingProxyType(
+    {
+        "auc": _area,
+        "log_loss": _log_loss,
+        "brier": lambda score, true, z: _mean((score - true) ** 2, z, least=0.0),
+        "calibration_error": _calibration,
+    }
+)
+
+#: Of a regression's errors: answer less truth.
+OF_A_NUMBER: Mapping[str, Callable[[Floats, float], Measured]] = MappingProxyType(
+    {
+        "mae": lambda error, z: _mean(np.abs(error), z, least=0.0),
+        "rmse": _root_mean_square,
+        "bias": _mean,
+    }
+)
 
 
 def _size(signed: Estimate) -> Estimate:
