@@ -13,16 +13,20 @@ from benchmarks.figures import show
 #: Each module has ``main(*, quick: bool) -> list[Figure]``; its docstring says what it measures.
 BENCHMARKS = {
     "archive": "benchmarks.archive",
-    "engine": "benchmarks.engine",
+    "catch_up": "benchmarks.catch_up",
     "detection": "benchmarks.detection",
     "embeddings": "benchmarks.embeddings",
+    "engine": "benchmarks.engine",
     "estimate": "benchmarks.estimate",
     "false_alarms": "benchmarks.false_alarms",
     "growth": "benchmarks.growth",
     "judging": "benchmarks.judging",
+    "latency": "benchmarks.latency",
     "libraries": "benchmarks.libraries",
     "publishing": "benchmarks.publishing",
+    "scale_out": "benchmarks.scale_out",
     "service": "benchmarks.service",
+    "soak": "benchmarks.soak",
     "throughput": "benchmarks.throughput",
 }
 
