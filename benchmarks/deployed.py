@@ -247,6 +247,13 @@ def features_of(frame: pd.DataFrame) -> list[str]:
     return [name for name in frame.columns if name not in ROLES.named]
 
 
+def clock(seconds: float) -> Iterator[float]:
+    """Yield the time, seconds since 1970, for so many seconds."""
+    end = time.time() + seconds
+    while (now := time.time()) < end:
+        yield now
+
+
 def events(
     frame: pd.DataFrame,
     times: Iterable[float],

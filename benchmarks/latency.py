@@ -9,12 +9,10 @@ waits besides for its window to end: for half a window's length and the grace, o
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Iterator
 
 import numpy as np
 
-from benchmarks.deployed import events, fill, make_site, people, read_reports
+from benchmarks.deployed import clock, events, fill, make_site, people, read_reports
 from benchmarks.figures import Figure, figure
 from monitor.servers import KafkaServer
 
@@ -42,7 +40,7 @@ def main(*, quick: bool) -> list[Figure]:
         site.await_workers(1)
         sent = threading.Thread(
             target=fill,
-            args=(site, events(people(2_000), _now(HALF_LOAD * seconds))),
+            args=(site, events(people(2_000), clock(seconds))),
             kwargs={"pace": HALF_LOAD},
         )
         sent.start()
@@ -58,8 +56,3 @@ def main(*, quick: bool) -> list[Figure]:
         figure("latency_p50_ms", 1e3 * float(p50), "ms"),
         figure("latency_p99_ms", 1e3 * float(p99), "ms"),
     ]
-
-
-def _now(n: int) -> Iterator[float]:
-    for _ in range(n):
-        yield time.time()

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import statistics
 import threading
-import time
-from collections.abc import Iterator
 
 from benchmarks.deployed import (
     SUBJECT,
+    clock,
     events,
     fill,
     make_site,
@@ -50,7 +49,7 @@ def main(*, quick: bool) -> list[Figure]:
         site.await_workers(1)
         sent = threading.Thread(
             target=fill,
-            args=(site, events(frame, _now(RATE * seconds), SUBJECTS)),
+            args=(site, events(frame, clock(seconds), SUBJECTS)),
             kwargs={"pace": RATE},
         )
         sent.start()
@@ -74,8 +73,3 @@ def main(*, quick: bool) -> list[Figure]:
         figure("soak_memory_late", late, "MiB"),
         figure("soak_memory_growth", late - early, "MiB", 10, "at most"),
     ]
-
-
-def _now(n: int) -> Iterator[float]:
-    for _ in range(n):
-        yield time.time()

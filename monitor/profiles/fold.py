@@ -139,11 +139,11 @@ def _groups(profile: Profile, vocabulary: Vocabulary, groups: Integers) -> _Grou
 
 def _count_gaps(groups: _Groups, shape: RowShape, numbers: Floats) -> None:
     """Count nulls and zeros of the numeric features, which are rare: most columns have none."""
-    for values, index in zip(numbers, shape.numbers, strict=True):
-        if index >= shape.features:
-            return
-        for mask, kind in ((np.isnan(values), "missing"), (values == 0, "zeros")):
-            _count_where(groups, mask, kind, index)
+    features = [index for index in shape.numbers if index < shape.features]
+    values = numbers[: len(features)]
+    for mask, kind in ((np.isnan(values), "missing"), (values == 0, "zeros")):
+        for row in mask.any(axis=1).nonzero()[0].tolist():
+            _count_where(groups, mask[row], kind, features[row])
 
 
 def _count_where(groups: _Groups, mask: NDArray[np.bool_], kind: str, feature: int) -> None:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Counts = NDArray[np.int64]
+    Positions = NDArray[np.intp]
+
+    #: Finite values, where among them each bin that has any begins, which bins these are, and how many each has.
+    _Split = tuple[Floats, Positions, Positions, Positions]
 
 #: A number this large or larger counts as infinite: its square, or a sum of such, would be.
 LARGEST = 1e150
@@ -127,29 +131,54 @@ class NumericSketch:
         if not len(values):
             return
         values.sort()
-        if len(values) < _SMALL_BATCH and len(self.search) > len(values):
-            bins = np.searchsorted(self.search, values, side="right")
-            per_bin = np.bincount(bins, minlength=len(self.search) + 1)
-            position = np.cumsum(per_bin)[:-1]
-        else:
-            position = values.searchsorted(self.search)
-        first, last = int(position[0]), int(position[-2])
-        finite = values[first:last]
-        self.below += first
-        self.above += int(position[-1]) - last
-        self.missing += len(values) - int(position[-1])
+        few = len(values) < _SMALL_BATCH and len(self.search) > len(values)
+        finite, starts, filled, counts = self._few(values) if few else self._many(values)
         if not len(finite):
             return
-        inner = position[:-1]
-        counts = np.diff(inner)
-        self.counts += counts
+        self.counts[filled] += counts
         # Bin by bin: differences of a running sum would lose small values behind one huge one.
-        filled = np.flatnonzero(counts)
-        self.sums[filled] += np.add.reduceat(finite, inner[filled] - first)
+        self.sums[filled] += np.add.reduceat(finite, starts)
         # Not `finite @ finite`: BLAS would start threads for it, which cost more than they do.
         self.sum_of_squares += float(np.einsum("i,i", finite, finite))
         self.minimum = min(self.minimum, float(finite[0]))
         self.maximum = max(self.maximum, float(finite[-1]))
+
+    def _many(self, values: Floats) -> _Split:
+        """Find each edge among the values."""
+        position = values.searchsorted(self.search)
+        first, last = self._count_infinite(len(values), position[[0, -2, -1]].tolist())
+        inner = position[:-1]
+        counts = inner[1:] - inner[:-1]
+        filled = counts.nonzero()[0]
+        return values[first:last], inner[filled] - first, filled, counts[filled]
+
+    def _few(self, values: Floats) -> _Split:
+        """Find each value among the edges; nothing here takes longer for there being many bins."""
+        last_bin = len(self.search) - 2
+        bins = self.search.searchsorted(values, side="right") - 1
+        ends = bins.searchsorted((0, last_bin, last_bin + 1)).tolist()
+        first, last = self._count_infinite(len(values), ends)
+        bins = bins[first:last]
+        begins = np.empty(len(bins) + 1, np.bool_)
+        begins[0] = begins[-1] = True
+        np.not_equal(bins[1:], bins[:-1], out=begins[1:-1])
+        bounds = begins.nonzero()[0]
+        starts = bounds[:-1]
+        return values[first:last], starts, bins[starts], bounds[1:] - starts
+
+    def _count_infinite(self, n: int, ends: list[int]) -> tuple[int, int]:
+        """Count what is no finite number; return where those begin and end that are.
+
+        Parameters
+        ----------
+        ends
+            Where -inf, the numbers, and +inf end among n sorted values.
+        """
+        first, last, there = ends
+        self.below += first
+        self.above += there - last
+        self.missing += n - there
+        return first, last
 
     def merge(self, other: NumericSketch) -> NumericSketch:
         """Return the sketch of both, leaving each as it was."""
