@@ -142,7 +142,7 @@ def _count_gaps(groups: _Groups, shape: RowShape, numbers: Floats) -> None:
     features = [index for index in shape.numbers if index < shape.features]
     values = numbers[: len(features)]
     for mask, kind in ((np.isnan(values), "missing"), (values == 0, "zeros")):
-        for row in mask.any(axis=1).nonzero()[0].tolist():
+        for row in np.flatnonzero(mask.any(axis=1)).tolist():
             _count_where(groups, mask[row], kind, features[row])
 
 

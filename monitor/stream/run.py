@@ -32,7 +32,8 @@ STOP_SECONDS = 20.0
 SWITCH_SECONDS = 0.0005
 
 #: When Python looks for cycles. A record and its headers are nine containers: by default every eighty records have it
-#: look, and every hundred thousand have it look through all there is, which takes twice as long as parsing them.
+#: look, and every hundred thousand have it look through all there is, which takes twice as long as parsing them. Judging a
+#: window leaves cycles that are large; each partition looks for those itself.
 COLLECT_AFTER = (500_000, 10, 10)
 
 

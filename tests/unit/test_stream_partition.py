@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
+import weakref
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
 
@@ -197,6 +200,40 @@ def test_after_a_long_write_it_counts_for_longer_than_that_before_the_next():
         await case.owned.release()
 
     asyncio.run(story())
+
+
+class Said(msgspec.Struct):
+    subject: ModelVersion
+
+
+class Ring:
+    """What only the collector can free."""
+
+    def __init__(self):
+        self.itself = self
+
+
+def test_what_judging_leaves_behind_is_freed_with_each_report():
+    class Judging(Engine):
+        left: weakref.ref | None = None
+
+        def take(self):
+            self.left = weakref.ref(Ring())
+            return Outbox(position=self.position, reports=[Said(VERSION)])
+
+    async def story():
+        case = Case()
+        case.owned._engine = engine = Judging(position=100)
+        await case.give(100, 110)
+        await case.until(lambda: engine.left is not None and engine.left() is None)
+        await case.owned.release()
+        assert not case.worker.failures
+
+    gc.disable()
+    try:
+        asyncio.run(story())
+    finally:
+        gc.enable()
 
 
 def test_leaving_writes_what_was_counted():
