@@ -81,6 +81,10 @@ class FakeLog:
         return [decision for decision in self.decisions if decision.model == model]
 
     @property
+    def models(self) -> frozenset[str]:
+        return frozenset(decision.model for decision in self.decisions)
+
+    @property
     def stages(self) -> list[Stage]:
         return [decision.stage for decision in self.decisions]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,11 +12,11 @@ from msgspec.structs import replace
 from monitor.actions.means import Means
 from monitor.actions.notice import Kind
 from monitor.actions.past import Past, began, next_step, step_id
-from monitor.actions.rollback import Rollback, decision_on, is_old
+from monitor.actions.rollback import OLDEST_VERDICT, Rollback, decision_on, is_old
 from monitor.actions.target import digest, rollback_id
 from monitor.events import ModelVersion
 from monitor.policy.severity import rank
-from monitor.reports import Action, Decision, Severity, Stage, Verdict
+from monitor.reports import Action, Basis, Decision, Severity, Stage, Verdict
 
 #: Seconds after a rollback in which events of its target are expected; then people are told.
 CONFIRM_WITHIN = 900.0
@@ -46,8 +47,7 @@ class Actor:
         self._means = means
         self._breaches: dict[ModelVersion, _Breach] = {}
         self._first_seen: dict[tuple[ModelVersion, str], float] = {}
-        self._models: set[str] = set()
-        self._clean: dict[ModelVersion, _Clean] = {}
+        self._clean: dict[tuple[ModelVersion, Basis], _Clean] = {}
 
     def consider(self, verdict: Verdict) -> bool:
         """Do what the verdict asks for, unless that was done.
@@ -66,7 +66,6 @@ class Actor:
         """
         if verdict.rule is not None and verdict.streak == 1 and verdict.closed_at:
             self._first_seen[verdict.subject, verdict.rule] = verdict.closed_at
-        self._models.add(verdict.model)
         self._confirm(verdict)
         self._resolve(verdict)
         if verdict.action is Action.NONE:
@@ -78,16 +77,21 @@ class Actor:
         first_seen = self._first_seen.get((verdict.subject, verdict.rule or ""))
         return Rollback(self._means, verdict, self._identify(verdict, past), first_seen).run()
 
-    def doubt(self) -> None:
-        """Tell people, once, of a rollback whose target should have been seen by now."""
-        for model in self._models:
+    def doubt(self, models: Iterable[str]) -> None:
+        """Tell people, once, of a rollback of these models whose target should have been seen by now.
+
+        Also of one made before this process was started; but not of one that is history.
+        """
+        for model in models:
             done = self._means.past(model, fresh=False).unconfirmed
-            if done is not None and self._means.now() - done.at > CONFIRM_WITHIN:
+            if done is not None and CONFIRM_WITHIN < self._means.now() - done.at < OLDEST_VERDICT:
                 reason = f"{done.alias} was moved, but does serving follow it?"
                 self._means.announce(replace(done, reason=reason), Kind.UNCONFIRMED)
 
     def _confirm(self, verdict: Verdict) -> None:
         """A window of a rollback's target that closed since: its events arrive, so serving follows the alias."""
+        if verdict.basis is Basis.LABELLED:
+            return  # of days ago, whenever it was judged
         done = self._means.past(verdict.model, fresh=False).unconfirmed
         if done is None or verdict.version != done.to_version or verdict.closed_at <= done.at:
             return
@@ -100,9 +104,10 @@ class Actor:
 
     def _resolve(self, verdict: Verdict) -> None:
         """Tell people that it is over, after as many clean windows in a row as made it begin: not at the first."""
-        before, end = self._clean.get(verdict.subject, _Clean()), verdict.window.end
+        counted, end = (verdict.subject, verdict.basis), verdict.window.end
+        before = self._clean.get(counted, _Clean())
         if verdict.rule is not None:
-            self._clean[verdict.subject] = _Clean(0, max(end, before.until))
+            self._clean[counted] = _Clean(0, max(end, before.until))
             return
         if verdict.severity is Severity.INSUFFICIENT or verdict.baseline_sha256 is None:
             return  # it says nothing either way
@@ -114,14 +119,14 @@ class Actor:
         if not mine or end <= before.until:  # a later revision of a window is no further window
             return
         clean = before.windows + 1
-        self._clean[verdict.subject] = _Clean(clean, end)
+        self._clean[counted] = _Clean(clean, end)
         if clean < self._means.policy.of(verdict.model).consecutive:
             return
         fair = f"{clean} windows of version {verdict.version} in a row break no rule"
         resolved = [
             next_step(incident, Stage.RESOLVED, self._means.now(), reason=fair) for incident in mine
         ]
-        self._clean[verdict.subject] = _Clean(0, end)  # what begins next is counted anew
+        self._clean[counted] = _Clean(0, end)  # what begins next is counted anew
         # Who was woken is told for each; of notices the newest speaks for all.
         paged = [one for one in resolved if one.action is Action.ROLLBACK]
         news = [] if is_old(verdict, self._means.now()) else paged or resolved[-1:]
@@ -197,8 +202,12 @@ def watched(incident: Decision) -> str:
 
 
 def _is_since(verdict: Verdict, incident: Decision) -> bool:
-    """Whether the window is later than what the incident is about."""
-    return incident.verdict is None or verdict.window.end > incident.verdict.window.end
+    """Whether the window is later than what the incident is about, and rests on the same.
+
+    Labels lag: windows that are well as far as one sees without them say nothing of what was lost by them.
+    """
+    about = incident.verdict
+    return about is None or (verdict.basis is about.basis and verdict.window.end > about.window.end)
 
 
 def _goes_on(verdict: Verdict, past: Past) -> bool:

@@ -126,6 +126,11 @@ class DecisionReader:
                 raise failure(KafkaException(error), self._topic)
         self._consumer.unassign()
 
+    @property
+    def models(self) -> frozenset[str]:
+        """The models that anything was decided about, as of the last look."""
+        return frozenset(self._decisions)
+
     def of(self, model: str) -> Sequence[Decision]:
         """Return a model's decisions as of the last look, oldest first."""
         return tuple(self._decisions.get(model, {}).values())

@@ -59,6 +59,7 @@ class Means:
     def announce(self, decision: Decision, kind: Kind, *, took: float | None = None) -> None:
         """Hand a notice in; if even that fails, whoever acts goes on."""
         try:
-            self.notices.put(notice_of(decision, kind, took=took, places=self.places))
+            began = self.past(decision.model, fresh=False).first_step(decision.rollback_id)
+            self.notices.put(notice_of(decision, kind, began=began, took=took, places=self.places))
         except NoticeError as error:
             log.warning("a notice is lost", kind=kind.value, model=decision.model, error=str(error))

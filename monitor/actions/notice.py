@@ -34,7 +34,7 @@ class Notice(Struct, frozen=True, kw_only=True):
     key
         The same for the same message, however often it is handed in.
     incident
-        The same from the alarm to its end: ``model:version:rule``.
+        The same from the alarm to its end: ``model:version:rule``, of the rule that began it.
     facts
         Names with their values.
     steps
@@ -77,6 +77,7 @@ def notice_of(
     decision: Decision,
     kind: Kind,
     *,
+    began: Decision | None = None,
     took: float | None = None,
     places: Places = NOWHERE,
 ) -> Notice:
@@ -84,6 +85,9 @@ def notice_of(
 
     Parameters
     ----------
+    began
+        The first step of the same rollback, or None if this is it: whatever rule speaks for the breach later, its end
+        must find the incident that its beginning opened.
     places
         Where its links lead.
     took
@@ -111,7 +115,8 @@ def notice_of(
         facts += _evidence(verdict)
     if took is not None:
         facts.append(("First breach to rollback", _seconds(took)))
-    rule = verdict.rule if verdict is not None and verdict.rule else decision.rollback_id
+    first = (began or decision).verdict
+    rule = first.rule if first is not None and first.rule else decision.rollback_id
     return Notice(
         key=f"{decision.rollback_id}:{kind}",
         kind=kind,

@@ -28,6 +28,10 @@ class Past:
     def _of(self, rollback_id: str) -> list[Decision]:
         return [d for d in self._decisions if d.rollback_id == rollback_id]
 
+    def first_step(self, rollback_id: str) -> Decision | None:
+        """Return the first that was decided of a rollback; None if nothing was yet."""
+        return next(iter(self._of(rollback_id)), None)
+
     def breach(self, verdict: Verdict) -> tuple[str, float] | None:
         """Return id and last window's end of the rollback that the verdict's streak was already decided on.
 

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -31,11 +32,15 @@ from monitor.errors import KafkaError
 from monitor.health import Health
 from monitor.policy.model import Policy
 from monitor.reports import Decision, Stage, Verdict
+from monitor.stream.partitioner import partition_of
 
 log = structlog.get_logger(__name__)
 
 #: Seconds between two tries while the registry does not answer, and between two looks at what others decided.
 RETRY_SECONDS, LOOK_SECONDS = 2.0, 5.0
+
+#: Seconds within which the broker has to say how many partitions there are.
+_PATIENCE = 30.0
 
 #: Verdicts held in memory for a partition while the registry is away; then reading pauses.
 _MOST_HELD = 1000
@@ -280,9 +285,19 @@ class ActingService:
 
     def _look(self, consumer: Consumer) -> None:
         self._reader.refresh()
+        models = self._models(consumer)
         for partition, seat in list(self._seats.items()):
-            self._in_seat(partition, seat.actor.doubt)
+            self._in_seat(partition, partial(seat.actor.doubt, models[partition]))
         self._check_seats({assigned.partition for assigned in consumer.assignment()})
+
+    def _models(self, consumer: Consumer) -> Mapping[int, list[str]]:
+        """Return the models that anything was decided about, by the partition that their verdicts are in."""
+        topic = self._topics.verdicts
+        partitions = len(consumer.list_topics(topic, timeout=_PATIENCE).topics[topic].partitions)
+        models: dict[int, list[str]] = defaultdict(list)
+        for model in self._reader.models if partitions else ():
+            models[partition_of(model.encode(), partitions)].append(model)
+        return models
 
     def _check_seats(self, assigned: set[int]) -> None:
         """See that what the group gives this process is acted on: by whom it was fenced may be gone since."""

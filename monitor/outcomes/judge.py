@@ -25,7 +25,7 @@ from monitor.policy.thresholds import with_thresholds
 from monitor.policy.verdict import decide
 from monitor.profiles.frames import profile_frame
 from monitor.profiles.layout import Layout
-from monitor.reports import Action, Basis, Report, Verdict, Window
+from monitor.reports import Basis, Report, Verdict, Window
 
 if TYPE_CHECKING:
     import numpy as np
@@ -231,10 +231,10 @@ class LabelJudge:
                     if report is None:
                         continue
                     verdict = self._verdict(bench, report)
-                    self._said.say([report], [] if verdict is None else [verdict])
+                    self._said.say([report], [verdict])
                     self._reports[report.id] = report
                     reports.append(report)
-                    verdicts += [] if verdict is None else [verdict]
+                    verdicts.append(verdict)
             for name in {name for names in windows.values() for name in names}:
                 del waiting.arrived[name]
         return reports, verdicts
@@ -281,8 +281,8 @@ class LabelJudge:
         revised = replace(report, revision=last.revision, closed_at=last.closed_at)
         return None if revised == last else replace(report, revision=last.revision + 1)
 
-    def _verdict(self, bench: _Bench, news: Report) -> Verdict | None:
-        """Return what the policy asks for, if it asks for anything; only windows judged by labels count."""
+    def _verdict(self, bench: _Bench, news: Report) -> Verdict:
+        """Return what the policy makes of the windows judged by labels; clean ones end what labels began."""
         known = {report.id: report for report in self._around(bench, news.window)}
         mine = {
             name: report
@@ -290,7 +290,7 @@ class LabelJudge:
             if report.subject == news.subject
             and abs(report.window.end - news.window.end) <= self._reach(bench)
         }
-        verdict = decide(
+        return decide(
             list({**known, **mine, news.id: news}.values()),
             bench.merged,
             bench.baseline,
@@ -298,7 +298,6 @@ class LabelJudge:
             policy_sha256=bench.policy_sha256,
             news=news.window,
         )
-        return verdict if verdict.action is not Action.NONE else None
 
     @staticmethod
     def _reach(bench: _Bench) -> float:

@@ -104,6 +104,7 @@ def decide(
         policy_sha256=policy_sha256,
         baseline_sha256=newest.baseline_sha256,
         closed_at=newest.closed_at,
+        basis=newest.basis,
     )
     return max(claims, key=lambda claim: claim.precedence).on(verdict) if claims else verdict
 

@@ -7,7 +7,7 @@ import enum
 from msgspec import Struct
 
 from monitor.events import ModelVersion
-from monitor.reports.words import Action, Family, Severity, Window
+from monitor.reports.words import Action, Basis, Family, Severity, Window
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
@@ -25,6 +25,8 @@ class Verdict(Struct, frozen=True, kw_only=True):
         For a rule on fairness: who was treated worse than whom in the newest window, in plain words.
     reason
         One sentence, also where a rule was held back: why.
+    basis
+        That of the reports judged: what labels began is over when labels say so.
     """
 
     model: str
@@ -48,6 +50,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     policy_sha256: str | None = None
     baseline_sha256: str | None = None
     closed_at: float = 0.0
+    basis: Basis = Basis.PREDICTIONS
 
     @property
     def subject(self) -> ModelVersion:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from monitor.actions.actor import CONFIRM_WITHIN, Actor
 from monitor.actions.by_hand import rollback_by_hand
 from monitor.actions.rollback import OLDEST_VERDICT
-from monitor.errors import ActionRefused, NoticeError, RegistryUnavailable, VersionNotFound
+from monitor.errors import (
+    ActionRefused,
+    NoticeError,
+    RegistryError,
+    RegistryUnavailable,
+    VersionNotFound,
+)
 from monitor.registry.versions import (
     BAD,
     RESTORED_FROM_TAG,
@@ -17,7 +24,7 @@ from monitor.registry.versions import (
     ROLLED_BACK_WHY_TAG,
     STATE_TAG,
 )
-from monitor.reports import Action, Family, Severity, Stage
+from monitor.reports import Action, Basis, Family, Severity, Stage
 from tests.acting import MODEL, Crash, World, verdict
 
 
@@ -257,11 +264,23 @@ def test_a_rollback_is_confirmed_when_a_later_window_of_its_target_closes(world,
 
 def test_a_rollback_that_serving_does_not_follow_is_told_once(world, actor):
     actor.consider(verdict())
-    actor.doubt()
+    actor.doubt([MODEL])
     assert world.notices.kinds == ["rolled_back"]
     world.time += CONFIRM_WITHIN + 1
-    actor.doubt()
-    actor.doubt()
+    actor.doubt([MODEL])
+    actor.doubt([MODEL])
+    assert world.notices.kinds == ["rolled_back", "unconfirmed"]
+
+
+def test_nor_is_it_forgotten_when_the_process_is_started_anew_but_by_then_it_may_be_history(
+    world, actor
+):
+    actor.consider(verdict())
+    world.time += OLDEST_VERDICT + 1
+    Actor(world.means).doubt([MODEL])
+    assert world.notices.kinds == ["rolled_back"]
+    world.time -= OLDEST_VERDICT - CONFIRM_WITHIN - 1
+    Actor(world.means).doubt([MODEL])
     assert world.notices.kinds == ["rolled_back", "unconfirmed"]
 
 
@@ -444,6 +463,53 @@ def test_a_failed_rollback_is_over_when_its_own_version_is_well_again(world, act
     for last in range(4, 9):
         actor.consider(clean("3", last))
     assert world.notices.kinds == ["failed", "resolved"]
+
+
+def test_its_end_finds_the_incident_that_was_paged_though_another_rule_speaks_for_it_since(
+    world, actor
+):
+    def refuse(call):
+        if call == "set_alias":
+            raise RegistryError("not allowed")
+
+    world.registry.before = refuse
+    actor.consider(verdict(last=3))
+    actor.consider(verdict(last=4, length=4, rule="disparate_impact[race]"))
+    for last in (5, 6, 7):
+        actor.consider(clean("3", last))
+    assert world.notices.kinds == ["failed", "resolved"]
+    paged, over = world.notices.notices.values()
+    assert paged.incident == over.incident == "credit:3:demographic_parity_difference[race]"
+
+
+def labelled(said):
+    """The same, by the labels of its windows."""
+    return replace(said, basis=Basis.LABELLED)
+
+
+def test_what_labels_began_is_over_when_labels_say_so_and_not_before(world, actor):
+    actor.consider(
+        labelled(verdict(action=Action.NOTIFY, rule="accuracy_loss", family=Family.PERFORMANCE))
+    )
+    for last in range(100, 105):
+        actor.consider(clean("3", last))
+    assert world.notices.kinds == ["breach"]
+    for last in (4, 5):
+        actor.consider(labelled(clean("3", last)))
+    actor.consider(labelled(clean("3", 6, severity=Severity.INSUFFICIENT)))
+    assert world.notices.kinds == ["breach"]
+    actor.consider(labelled(clean("3", 6)))
+    assert world.notices.kinds == ["breach", "resolved"]
+
+
+def test_nor_do_labels_end_what_they_did_not_begin_or_confirm_that_events_arrive(world, actor):
+    actor.consider(verdict(last=3))
+    for last in range(4, 8):
+        actor.consider(labelled(clean("2", last, closed_at=world.time + 9)))
+    assert world.notices.kinds == ["rolled_back"]
+    for last in range(4, 8):
+        actor.consider(clean("2", last, closed_at=world.time + 9))
+    assert world.notices.kinds == ["rolled_back", "confirmed", "resolved"]
 
 
 def test_a_version_that_is_restored_again_must_be_well_for_as_long_again():

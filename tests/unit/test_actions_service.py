@@ -7,12 +7,19 @@ import threading
 import msgspec
 import pytest
 from confluent_kafka import TopicPartition
+from confluent_kafka.admin import ClusterMetadata, TopicMetadata
+from msgspec.structs import replace
 
 from monitor.actions import service
+from monitor.actions.actor import CONFIRM_WITHIN
 from monitor.actions.log import Fenced
+from monitor.actions.past import next_step
+from monitor.actions.rollback import decision_on
 from monitor.actions.service import ActingService, ActingTopics
 from monitor.errors import KafkaError
-from tests.acting import World, verdict
+from monitor.reports import Stage
+from monitor.stream.partitioner import partition_of
+from tests.acting import FakeLog, World, verdict
 
 
 class FakeMessage:
@@ -61,9 +68,21 @@ class FakeConsumer:
 
     def close(self) -> None: ...
 
+    def list_topics(self, topic, timeout) -> ClusterMetadata:
+        of = TopicMetadata()
+        of.partitions = {0: None, 1: None}
+        found = ClusterMetadata()
+        found.topics = {topic: of}
+        return found
+
 
 class FakeReader:
-    def __init__(self, *_) -> None: ...
+    def __init__(self, log: FakeLog) -> None:
+        self._log = log
+
+    @property
+    def models(self) -> frozenset[str]:
+        return frozenset(decision.model for decision in self._log.decisions)
 
     def refresh(self) -> None: ...
 
@@ -83,7 +102,7 @@ def act(monkeypatch, world):
         stop = threading.Event()
         consumer = FakeConsumer(value, stop, polls=polls)
         monkeypatch.setattr(service, "Consumer", consumer)
-        monkeypatch.setattr(service, "DecisionReader", FakeReader)
+        monkeypatch.setattr(service, "DecisionReader", lambda *_: FakeReader(world.log))
         monkeypatch.setattr(service, "KafkaDecisionLog", lambda *_: world.log)
         monkeypatch.setattr(service, "LOOK_SECONDS", 0.0)
         acting = ActingService(
@@ -111,6 +130,26 @@ def test_a_verdict_is_acted_on_and_its_offset_is_committed(act, world):
 def test_what_cannot_be_read_is_passed_over(act, world, value):
     assert act(value) == [8]
     assert world.log.decisions == []
+
+
+def test_a_rollback_before_the_start_is_doubted_by_whoever_acts_for_its_model_now(act, world):
+    intent = decision_on(
+        verdict(),
+        rollback_id="r",
+        decision_id="r:intent",
+        stage=Stage.INTENT,
+        reason="unfair",
+        at=world.time,
+        alias="champion",
+        to_version="2",
+    )
+    done = next_step(intent, Stage.DONE, world.time)
+    elsewhere = next(m for m in map(str, range(99)) if partition_of(m.encode(), 2) == 1)
+    world.log.decisions += [done, replace(done, model=elsewhere, rollback_id="e", decision_id="e")]
+    world.time += CONFIRM_WITHIN + 1
+    act(b"of no model that is silent", polls=5)
+    assert [notice.about["model"] for notice in world.notices.notices.values()] == ["credit"]
+    assert world.notices.kinds == ["unconfirmed"]
 
 
 def test_who_was_fenced_and_keeps_the_partition_asks_to_be_started_again(act, world):
