@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from monitor.baselines import Baseline
     from monitor.engine.records import BaselineSource
     from monitor.policy.model import ModelPolicy, Policy
-    from monitor.predictionlog.joined import LabelledLog
+    from monitor.predictionlog.joined import LabelledLog, Source
     from monitor.profiles.profile import Profile
 
 log = structlog.get_logger(__name__)
@@ -93,7 +93,7 @@ class Waiting:
 
     arrived: dict[str, float] = field(default_factory=dict)
     unknown: set[str] = field(default_factory=set)
-    reached: Mapping[int, int] = field(default_factory=dict)
+    reached: Mapping[Source, int] = field(default_factory=dict)
 
     def give_up(self, before: float) -> None:
         """Forget the labels that came before this time: of nothing, or of what is in no window."""

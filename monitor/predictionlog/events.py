@@ -157,6 +157,8 @@ def _values(column: pa.ChunkedArray) -> list[Any]:
     if pa.types.is_floating(column.type) and not column.null_count:
         values: list[Any] = column.to_numpy().tolist()
         return values
-    if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
-        column = column.cast(pa.timestamp("us", tz=column.type.tz), safe=False)
+    if pa.types.is_timestamp(column.type):
+        # The instant is UTC whatever the zone, and a zone may be one that nobody knows: the stream asks for none either.
+        zone = None if column.type.tz is None else "UTC"
+        column = column.cast(pa.timestamp("us", tz=zone), safe=column.type.unit != "ns")
     return list(column.to_pylist())

@@ -39,6 +39,10 @@ _PREDICTION = (
 _FIRST = ("kafka_partition", "kafka_offset", "kafka_index")
 
 
+#: A partition, and the topic it is of: a log may hold labels of several.
+Source = tuple[str, int]
+
+
 @dataclass(frozen=True, slots=True)
 class LabelNews:
     """Labels that came since a place in the topic.
@@ -52,7 +56,7 @@ class LabelNews:
     """
 
     arrived: Mapping[str, float]
-    reached: Mapping[int, int]
+    reached: Mapping[Source, int]
 
 
 class LabelledLog:
@@ -73,21 +77,21 @@ class LabelledLog:
         """Return the models that labels were said of."""
         return tuple(sorted({model for _, model, _ in self._labels.partitions()}))
 
-    def news(self, model: str, reached: Mapping[int, int]) -> LabelNews:
+    def news(self, model: str, reached: Mapping[Source, int]) -> LabelNews:
         """Return which predictions were labelled after these offsets of each partition."""
         labels = self._of(self._labels, model)
         if labels is None:
             return LabelNews({}, {})
-        partition, offset = pl.col("kafka_partition"), pl.col("kafka_offset")
-        for number, last in reached.items():
-            labels = labels.filter((partition != number) | (offset > last))
+        topic, partition, offset = map(pl.col, ("kafka_topic", "kafka_partition", "kafka_offset"))
+        for (name, number), last in reached.items():
+            labels = labels.filter((topic != name) | (partition != number) | (offset > last))
         with _plainly(self._labels):
-            found = labels.select("prediction_id", "arrived", partition, offset).collect()
+            found = labels.select("prediction_id", "arrived", topic, partition, offset).collect()
         first = found.group_by("prediction_id").agg(pl.col("arrived").min())
-        last_of = found.group_by("kafka_partition").agg(offset.max())
+        last_of = found.group_by(topic, partition).agg(offset.max())
         return LabelNews(
             {name: time.timestamp() for name, time in first.iter_rows()},
-            {**reached, **dict(last_of.iter_rows())},
+            {**reached, **{(name, number): last for name, number, last in last_of.iter_rows()}},
         )
 
     def times(self, model: str, prediction_ids: Sequence[str]) -> dict[str, tuple[str, float]]:

@@ -32,7 +32,7 @@ _SAID = {
     "source": "source",
 }
 
-_PLACES = ["kafka_partition", "kafka_offset", "kafka_index"]
+_PLACES = ["kafka_topic", "kafka_partition", "kafka_offset", "kafka_index"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,16 +244,17 @@ class PredictionLog:
         if self._labels is None or labels is None or rows is None:
             return
         theirs = rows.to_table(
-            columns=["prediction_id", *_PLACES], filter=ds.field("subject") == pa.scalar(pseudonym)
+            columns=["model", "prediction_id", *_PLACES],
+            filter=ds.field("subject") == pa.scalar(pseudonym),
         ).to_pylist()
         free = set(places)
-        names = [
-            row["prediction_id"] for row in theirs if Place(*(row[n] for n in _PLACES)) in free
-        ]
+        names = {(row["model"], row["prediction_id"]) for row in theirs if _place(row) in free}
+        ids = pa.array([prediction_id for _, prediction_id in names], pa.string())
         found = labels.to_table(
-            columns=_PLACES, filter=ds.field("prediction_id").isin(pa.array(names, pa.string()))
+            columns=["model", "prediction_id", *_PLACES], filter=ds.field("prediction_id").isin(ids)
         ).to_pylist()
-        chosen = [Place(*(row[name] for name in _PLACES)) for row in found]
+        # Two models may have given one id to two people.
+        chosen = [_place(row) for row in found if (row["model"], row["prediction_id"]) in names]
         self._write("labels_erase", stage="intent", subject=pseudonym, rows=len(chosen))
         if chosen:
             self._labels.delete_rows(chosen)
@@ -269,7 +270,7 @@ class PredictionLog:
             filter=ds.field("subject") == pa.scalar(pseudonym),
         ).to_pylist()
         free = [
-            Place(*(row[name] for name in _PLACES))
+            _place(row)
             for row in found
             if policy.of(row["model"]).retention.held_by(row["date"]) is None
         ]
@@ -286,6 +287,10 @@ class PredictionLog:
 
     def _write(self, what: str, **said: Any) -> None:
         self._record(self._now(), {"kind": what, "actor": self._actor, **said})
+
+
+def _place(row: Mapping[str, Any]) -> Place:
+    return Place(*(row[name] for name in _PLACES))
 
 
 def _plain(one: Due) -> dict[str, Any]:

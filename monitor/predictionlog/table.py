@@ -69,8 +69,12 @@ Positions = dict[str, int | None]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a row came from: unlike all else in it, these numbers say nothing of a person."""
+    """Where a row came from: unlike all else in it, this says nothing of a person.
 
+    A log may hold several topics: one that was made anew under another name begins at offset 0 again.
+    """
+
+    topic: str
     partition: int
     offset: int
     index: int
@@ -264,18 +268,18 @@ class PredictionTable:
     def delete_rows(self, places: Iterable[Place]) -> int:
         """Take rows out of the table by their Kafka coordinates; return how many.
 
-        Numbers alone name them: Delta writes a deletion's condition into its own log, and keeps it.
+        Nothing else names them: Delta writes a deletion's condition into its own log, and keeps it.
         """
-        offsets: dict[tuple[int, int], list[str]] = defaultdict(list)
+        offsets: dict[tuple[str, int, int], list[str]] = defaultdict(list)
         for place in places:
-            offsets[place.partition, place.index].append(str(int(place.offset)))
+            offsets[place.topic, place.partition, place.index].append(str(int(place.offset)))
         gone = 0
         with self._plainly():
-            for (partition, index), numbers in offsets.items():
+            for (topic, partition, index), numbers in offsets.items():
                 for some in _batches(numbers):
                     done = self._fresh().delete(
-                        f"kafka_partition = {partition:d} AND kafka_index = {index:d} "
-                        f"AND kafka_offset IN ({', '.join(some)})",
+                        f"kafka_topic = {_quoted(topic)} AND kafka_partition = {partition:d} "
+                        f"AND kafka_index = {index:d} AND kafka_offset IN ({', '.join(some)})",
                         writer_properties=self._writer,
                     )
                     gone += int(done["num_deleted_rows"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from monitor.engine.records import Outbox
@@ -43,6 +44,25 @@ def test_a_sequence_that_cannot_be_kept_is_set_aside(sequence: bytes) -> None:
     (letter,) = total.dead_letters
     assert letter.field == "sequence"
     assert len(letter.reason) < 120
+
+
+@pytest.mark.parametrize("content", [b"application/json", b"application/msgpack"])
+def test_without_any_id_in_its_headers_an_event_is_known_by_the_one_it_holds(
+    content: bytes,
+) -> None:
+    records = [
+        with_headers(record, ("content-type", content))
+        for record in messages(people(20), spread(20, 1))
+    ]
+    if content.endswith(b"msgpack"):
+        records = [
+            replace(r, value=msgspec.msgpack.encode(msgspec.json.decode(r.value or b"")))
+            for r in records
+        ]
+    machine = engine()
+    drive(machine, records + [replace(r, offset=r.offset + 20) for r in records])
+    assert machine.counts["counted"] == 20
+    assert machine.counts["duplicates"] == 20
 
 
 def test_a_producer_id_without_end_is_set_aside() -> None:
