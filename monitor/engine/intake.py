@@ -87,6 +87,7 @@ class _Which(Struct):
 
 _decode_who = msgspec.json.Decoder(_Who).decode
 _decode_which = msgspec.json.Decoder(_Which).decode
+_decode_packed_which = msgspec.msgpack.Decoder(_Which).decode
 _NOBODY = ModelVersion("", "")
 
 
@@ -255,8 +256,10 @@ def identity(record: Record) -> bytes | None:
     """Return a digest of the record's event id; None if it has none that can be read."""
     named = dict(record.headers).get("ce_id")
     if named is None:
+        value = record.value or b""
+        decode = _decode_which if value.lstrip()[:1] == b"{" else _decode_packed_which
         try:
-            named = _decode_which(record.value or b"").event_id.encode()
+            named = decode(value).event_id.encode()
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return None
     return hashlib.blake2b(named, digest_size=ID_BYTES).digest() if named else None
