@@ -78,7 +78,8 @@ def test_json_message_pack_and_arrow_give_the_same_row(keys):
     assert json.loads(opened[0]) == {"groups": {"sex": "Mann"}}
 
 
-def test_an_arrow_message_gives_a_row_for_each_event(keys):
+def arrow(**changed) -> bytes:
+    """Two events as an Arrow stream."""
     time = pa.array([TODAY, TODAY - dt.timedelta(days=1)], pa.timestamp("ns", tz="UTC"))
     columns = {
         "event_id": ["a", "b"],
@@ -89,16 +90,35 @@ def test_an_arrow_message_gives_a_row_for_each_event(keys):
         "prediction": ["yes", "no"],
         "features.age": pa.array([1.5, float("nan")]),
     }
+    table = pa.table(columns | changed)
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, pa.table(columns).schema) as writer:
-        writer.write_table(pa.table(columns))
-    value = sink.getvalue().to_pybytes()
-    found = rows_of(Rows(keys), message(event(0))._replace(value=value, content=ARROW_CONTENT))
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()
+
+
+def test_an_arrow_message_gives_a_row_for_each_event(keys):
+    found = rows_of(Rows(keys), message(event(0))._replace(value=arrow(), content=ARROW_CONTENT))
     assert [(row["event_id"], row["kafka_index"], row["number"]) for row in found] == [
         ("a", 0, None),
         ("b", 1, None),
     ]
     assert [row["features"] for row in found] == ['{"age":1.5}', '{"age":null}']
+
+
+@pytest.mark.parametrize("zone", ["Nowhere/Place", "../../etc/passwd", "Europe/Vienna"])
+@pytest.mark.parametrize("unit", ["s", "us", "ns"])
+def test_a_zone_changes_nothing_of_an_instant_even_one_that_nobody_knows(keys, zone, unit):
+    times = pa.array([TODAY] * 2, pa.timestamp(unit, tz="UTC")).cast(pa.timestamp(unit, tz=zone))
+    value = arrow(event_time=times)
+    found = rows_of(Rows(keys), message(event(0))._replace(value=value, content=ARROW_CONTENT))
+    assert [row["event_time"] for row in found] == [TODAY, TODAY]
+
+
+def test_an_instant_beyond_all_calendars_is_refused(keys):
+    value = arrow(event_time=pa.array([2**62] * 2, pa.timestamp("s", tz="UTC")))
+    with pytest.raises(EventError, match="no Arrow stream"):
+        Rows(keys).add(message(event(0))._replace(value=value, content=ARROW_CONTENT))
 
 
 @pytest.mark.parametrize(
@@ -178,17 +198,6 @@ def test_a_value_that_no_table_holds_is_refused_by_name_on_both_roads(
     with pytest.raises(EventError, match=reason):
         rows.add(changed(good, field, written))
     assert rows.take().num_rows == (not is_first)
-
-
-@pytest.mark.parametrize("zone", ["Nowhere/Place", "../../etc/passwd"])
-def test_a_time_zone_that_nobody_knows_is_refused(keys, zone):
-    sink = pa.BufferOutputStream()
-    table = pa.table({"event_time": pa.array([0], pa.timestamp("s", tz=zone))})
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    value = sink.getvalue().to_pybytes()
-    with pytest.raises(EventError, match="no Arrow stream"):
-        Rows(keys).add(message(event(0))._replace(value=value, content=ARROW_CONTENT))
 
 
 def test_brackets_within_a_text_are_no_nesting(keys):
