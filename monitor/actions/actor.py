@@ -123,8 +123,11 @@ class Actor:
         if clean < self._means.policy.of(verdict.model).consecutive:
             return
         fair = f"{clean} windows of version {verdict.version} in a row break no rule"
+        # A store keeps a decision by its time: no two of a model may have the same microsecond.
+        now = self._means.now()
         resolved = [
-            next_step(incident, Stage.RESOLVED, self._means.now(), reason=fair) for incident in mine
+            next_step(incident, Stage.RESOLVED, now + number * 2e-6, reason=fair)
+            for number, incident in enumerate(mine)
         ]
         self._clean[counted] = _Clean(0, end)  # what begins next is counted anew
         # Who was woken is told for each; of notices the newest speaks for all.

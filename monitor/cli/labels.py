@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from pathlib import Path
 
@@ -86,9 +87,10 @@ def judge(settings: Settings, *, once: bool, as_json: bool) -> None:
                 "unmatched": done.unmatched,
                 "reports": done.reports,
                 "verdicts": done.verdicts,
+                "refused": {"/".join(version): why for version, why in done.refused.items()},
             }
         )
-        return
+        sys.exit(1 if done.refused else 0)
     for report in done.reports:
         accuracy = next((m.value for m in report.performance if m.metric == "accuracy"), None)
         click.echo(
@@ -102,3 +104,6 @@ def judge(settings: Settings, *, once: bool, as_json: bool) -> None:
         f"{done.labels:,} new labels, {len(done.reports):,} windows judged, "
         f"{done.waiting:,} labels wait for a window, {len(done.unmatched):,} of unknown predictions."
     )
+    for version, why in done.refused.items():
+        click.echo(f"Not judged: {'/'.join(version)}: {why}", err=True)
+    sys.exit(1 if done.refused else 0)

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
 from msgspec.structs import replace
 
-from monitor.errors import MonitorError
+from monitor.errors import KafkaError, MonitorError, RegistryUnavailable
 from monitor.events import ModelVersion
 from monitor.metrics.fairness import classes_of
 from monitor.metrics.labelled import labelled_rows, outcome_of
@@ -118,6 +118,8 @@ class Cycle:
         Predictions that have a label, and no window that could be judged by it yet.
     unmatched
         Of those, unknown to the log for longer than the stated time.
+    refused
+        Versions that cannot be judged, with the reason: their labels wait.
     """
 
     labels: int = 0
@@ -125,6 +127,7 @@ class Cycle:
     verdicts: tuple[Verdict, ...] = ()
     waiting: int = 0
     unmatched: tuple[str, ...] = ()
+    refused: Mapping[ModelVersion, str] = field(default_factory=dict)
 
 
 class LabelJudge:
@@ -157,6 +160,7 @@ class LabelJudge:
         self._waiting: dict[str, Waiting] = defaultdict(Waiting)
         self._reports: dict[str, Report] = {}
         self._told: set[str] = set()
+        self._refused: dict[ModelVersion, str] = {}
 
     def run(self, stop: threading.Event, *, seconds: float) -> None:
         """Judge, every so many seconds, until told to stop; what does not answer is asked again."""
@@ -172,6 +176,8 @@ class LabelJudge:
 
     def cycle(self, models: Sequence[str] | None = None) -> Cycle:
         """Judge what the labels that came since the last cycle say.
+
+        A version whose baseline or rows were altered is not judged, and is no reason not to judge the others.
 
         Parameters
         ----------
@@ -209,6 +215,7 @@ class LabelJudge:
             tuple(verdicts),
             sum(len(waiting.arrived) for waiting in self._waiting.values()),
             unmatched,
+            dict(self._refused),
         )
 
     def _model(self, model: str, waiting: Waiting) -> tuple[list[Report], list[Verdict]]:
@@ -220,24 +227,45 @@ class LabelJudge:
         reports, verdicts = [], []
         for version, of in sorted(times.items()):
             subject = ModelVersion(model, version)
-            baseline = self._baselines.baseline(subject)
             windows = self._windows(subject, of)
-            if baseline is not None:
-                policy = with_thresholds(self._policy.of(model), baseline.thresholds)
-                sha256 = baseline.thresholds_sha256 or self._policy.sha256
-                bench = _Bench(self._log, baseline, policy, sha256)
-                for window in sorted(windows):
-                    report = self._judged(bench, window)
-                    if report is None:
-                        continue
-                    verdict = self._verdict(bench, report)
-                    self._said.say([report], [verdict])
-                    self._reports[report.id] = report
+            try:
+                for report, verdict in self._version(subject, sorted(windows)):
                     reports.append(report)
                     verdicts.append(verdict)
+            except (KafkaError, RegistryUnavailable):
+                raise
+            except MonitorError as error:
+                self._refuse(subject, str(error))
+                continue
+            self._refused.pop(subject, None)
             for name in {name for names in windows.values() for name in names}:
                 del waiting.arrived[name]
         return reports, verdicts
+
+    def _version(
+        self, subject: ModelVersion, windows: Sequence[Window]
+    ) -> Iterator[tuple[Report, Verdict]]:
+        """Judge windows of one version, and say what is new of them."""
+        baseline = self._baselines.baseline(subject)
+        if baseline is None:
+            return
+        policy = with_thresholds(self._policy.of(subject.model), baseline.thresholds)
+        sha256 = baseline.thresholds_sha256 or self._policy.sha256
+        bench = _Bench(self._log, baseline, policy, sha256)
+        for window in windows:
+            report = self._judged(bench, window)
+            if report is None:
+                continue
+            verdict = self._verdict(bench, report)
+            self._said.say([report], [verdict])
+            self._reports[report.id] = report
+            yield report, verdict
+
+    def _refuse(self, subject: ModelVersion, why: str) -> None:
+        """Say, once, that a version cannot be judged; its labels wait, and the others are judged."""
+        if self._refused.get(subject) != why:
+            log.error("this version is not judged", version="/".join(subject), why=why)
+        self._refused[subject] = why
 
     def _windows(
         self, subject: ModelVersion, times: Mapping[str, float]

@@ -146,15 +146,23 @@ class BearerTokens:
         Raises
         ------
         NotKnown
-            If it is not one of ours, or its time is over.
+            If it is not one of ours, says of its roles what cannot be read, or its time is over.
         """
         claims = self._claims(token)
         roles = claims.get(self._claim, ())
-        return Caller(str(claims["sub"]), _roles([roles] if isinstance(roles, str) else roles))
+        words = [roles] if isinstance(roles, str) else roles
+        if not isinstance(words, list | tuple):
+            raise NotKnown(f"the token is not accepted: its claim {self._claim} lists no roles")
+        return Caller(str(claims["sub"]), _roles(words))
 
     def ends(self, token: str) -> float:
         """Return when a token runs out, seconds since 1970 UTC; errors as in `holder`."""
-        return float(self._claims(token)["exp"])
+        try:
+            return float(self._claims(token)["exp"])
+        except OverflowError as error:
+            raise NotKnown(
+                "the token is not accepted: it ends at a time that no clock reaches"
+            ) from error
 
     def _claims(self, token: str) -> Mapping[str, Any]:
         try:
@@ -190,7 +198,7 @@ class KeyFile:
     Raises
     ------
     SettingsError
-        If it cannot be read, or holds no public RSA key.
+        If it cannot be read, or holds no public RSA key; also later, and nobody is let in by a key of before.
     """
 
     def __init__(self, path: Path) -> None:
@@ -206,9 +214,10 @@ class KeyFile:
         ------
         jwt.InvalidKeyError
             If there is no such key.
+        SettingsError
+            If the file is no longer there, or cannot be read.
         """
-        if self._path.stat().st_mtime_ns != self._changed:
-            self._read()
+        self._read()
         if name is None and len(self._keys) == 1:
             return next(iter(self._keys.values()))
         if name not in self._keys:
@@ -217,7 +226,9 @@ class KeyFile:
 
     def _read(self) -> None:
         try:
-            self._changed = self._path.stat().st_mtime_ns
+            changed = self._path.stat().st_mtime_ns
+            if changed == self._changed:
+                return
             keys = jwt.PyJWKSet.from_dict(json.loads(self._path.read_text())).keys
         except (OSError, ValueError, TypeError, AttributeError, jwt.PyJWTError) as error:
             raise SettingsError(
@@ -225,13 +236,14 @@ class KeyFile:
                 where=f"web.jwt_keys ({self._path})",
                 fix="Name a JWKS file that this process may read.",
             ) from error
-        self._keys = {key.key_id: key.key for key in keys if key.key_type == "RSA"}
-        if any(hasattr(key, "private_numbers") for key in self._keys.values()) or not self._keys:
+        public = {key.key_id: key.key for key in keys if key.key_type == "RSA"}
+        if any(hasattr(key, "private_numbers") for key in public.values()) or not public:
             raise SettingsError(
                 "there must be public RSA keys in it, and no private ones",
                 where=f"web.jwt_keys ({self._path})",
                 fix="Export the public half.",
             )
+        self._changed, self._keys = changed, public
 
 
 def _token(request: HTTPConnection) -> str:

@@ -25,6 +25,7 @@ from monitor.registry.versions import (
     STATE_TAG,
 )
 from monitor.reports import Action, Basis, Family, Severity, Stage
+from monitor.stores.points import nanoseconds
 from tests.acting import MODEL, Crash, World, verdict
 
 
@@ -463,6 +464,17 @@ def test_a_failed_rollback_is_over_when_its_own_version_is_well_again(world, act
     for last in range(4, 9):
         actor.consider(clean("3", last))
     assert world.notices.kinds == ["failed", "resolved"]
+
+
+def test_what_ends_together_is_told_once_and_each_has_a_microsecond_of_its_own(world, actor):
+    for rule in ("psi[prediction]", "demographic_parity_difference[race]"):
+        actor.consider(verdict(action=Action.NOTIFY, rule=rule))
+    for last in (4, 5, 6):
+        actor.consider(clean("3", last))
+    *_, first, second = world.log.decisions
+    assert (first.stage, second.stage) == (Stage.RESOLVED, Stage.RESOLVED)
+    assert nanoseconds(first.at) < nanoseconds(second.at)
+    assert world.notices.kinds == ["breach", "breach", "resolved"]
 
 
 def test_its_end_finds_the_incident_that_was_paged_though_another_rule_speaks_for_it_since(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import pytest
 from fairlearn.metrics import (
@@ -9,6 +10,7 @@ from fairlearn.metrics import (
     equalized_odds_difference,
     true_positive_rate,
 )
+from msgspec import structs
 from sklearn.metrics import (
     accuracy_score,
     brier_score_loss,
@@ -17,6 +19,9 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from monitor.errors import BaselineAltered, StoreError
+from monitor.events import ModelVersion
+from monitor.outcomes.judge import LabelJudge
 from monitor.predictionlog.labels import LABELS
 from monitor.predictionlog.log import PredictionLog
 from monitor.predictionlog.table import PredictionTable
@@ -189,6 +194,50 @@ def test_a_judge_that_starts_anew_says_nothing_twice(world):
     world.new_judge()
     again = world.judge.cycle()
     assert (again.labels, again.reports) == (N, ())
+
+
+class _TwoModels:
+    """The same log under two names, of which the first has a fault while there is one."""
+
+    def __init__(self, log, frozen, fault):
+        self.log, self.frozen, self.fault = log, frozen, fault
+
+    def models(self):
+        return ("a", "credit")
+
+    def news(self, _, reached):
+        return self.log.news("credit", reached)
+
+    def times(self, _, names):
+        return self.log.times("credit", names)
+
+    def window(self, subject, *about):
+        if subject.model == "a" and self.fault == "a row":
+            raise StoreError("its seal does not hold", where="event e-1")
+        return self.log.window(subject._replace(model="credit"), *about)
+
+    def baseline(self, version):
+        if version.model == "a" and self.fault == "the baseline":
+            raise BaselineAltered("its seal does not hold", where="a/1")
+        return replace(self.frozen, model=version.model)
+
+
+@pytest.mark.parametrize("fault", ["the baseline", "a row"])
+def test_what_was_altered_of_one_version_keeps_no_other_from_being_judged(world, fault):
+    world.label(world.serve(people(N, 7)))
+    world.store.write([structs.replace(r, model="a") for r in world.store.reports()], [])
+    two = _TwoModels(world.log, world.frozen, fault)
+    judge = LabelJudge(
+        two, world.store, two, world.policy, world.ear, patience=3600.0, now=lambda: world.now
+    )
+    done = judge.cycle()
+    assert [report.model for report in done.reports] == ["credit"]
+    assert done.waiting == N
+    assert "its seal does not hold" in done.refused[ModelVersion("a", "1")]
+    two.fault = None
+    mended = judge.cycle()
+    assert [report.model for report in mended.reports] == ["a"]
+    assert (mended.waiting, mended.refused) == (0, {})
 
 
 def test_an_event_that_came_twice_counts_once(world):

@@ -59,6 +59,33 @@ def web(tmp_path):
 GOOD = {"iss": "https://id.example", "aud": "monitor"}
 
 
+@pytest.mark.parametrize("roles", [None, 5, True, {"roles": ["auditor"]}])
+def test_a_token_whose_roles_are_no_words_is_not_accepted(web, roles):
+    token = jwt.encode(claims(**GOOD, roles=roles), SECRET, "HS256")
+    with pytest.raises(NotKnown, match="roles"):
+        auth_of(web).caller(bearing(token))
+
+
+@pytest.mark.parametrize("when", [10**400, "soon", None])
+def test_a_token_that_ends_at_no_time_is_not_accepted(web, when):
+    token = jwt.encode(claims(**GOOD) | {"exp": when}, SECRET, "HS256")
+    with pytest.raises(NotKnown):
+        auth_of(web).ends(token)
+
+
+def test_public_keys_that_vanish_while_they_are_used_let_nobody_in_and_say_which_setting(web):
+    auth = auth_of(web)
+    token = jwt.encode(claims(**GOOD), KEY, "RS256", headers={"kid": "key-0"})
+    kept = web.jwt_keys.read_text()
+    for spoil in (web.jwt_keys.unlink, lambda: web.jwt_keys.write_text("no JSON")):
+        spoil()
+        for _ in range(2):
+            with pytest.raises(SettingsError, match=r"web\.jwt_keys"):
+                auth.caller(bearing(token))
+    web.jwt_keys.write_text(kept)
+    assert auth.caller(bearing(token)).name == "ada"
+
+
 def test_a_token_of_either_kind_names_its_holder_and_roles(web):
     auth = auth_of(web)
     shared = jwt.encode(claims(**GOOD), SECRET, "HS256")
