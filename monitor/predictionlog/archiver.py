@@ -257,6 +257,7 @@ class Archiver:
             except StoreError as error:
                 if last or stop.is_set():
                     log.warning("not_written", why=str(error))  # it is read again
+                    self._drop()  # and what came after it: a position passes over nothing
                     return
                 self.counts.waits += 1
                 self._health.waits.labels(self._part).inc()

@@ -1,0 +1,105 @@
+"""What the archiver does with its batches when things go wrong, on a broker that is played."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from monitor.errors import StoreError
+from monitor.predictionlog import archiver as archiving
+from monitor.predictionlog.archiver import Archiver, BatchSize
+from tests.archive import SOURCE, TOPIC, World, event, message
+
+
+class Record:
+    """A message as confluent-kafka gives it."""
+
+    def __init__(self, offset: int, value: bytes | None = None) -> None:
+        said = message(event(offset % 10))
+        self._offset, self._key, self._arrived = offset, said.key, said.arrived
+        self._value = said.value if value is None else value
+
+    def error(self) -> None:
+        return None
+
+    def partition(self) -> int:
+        return 0
+
+    def offset(self) -> int:
+        return self._offset
+
+    def headers(self) -> None:
+        return None
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, int(self._arrived * 1000)
+
+    def key(self) -> bytes:
+        return self._key
+
+    def value(self) -> bytes:
+        return self._value
+
+
+class Broker:
+    """A consumer's client: each look at it plays the next step, a list of records or what happens."""
+
+    def __init__(self, *steps: list[Record] | Callable[[], list[Record]]) -> None:
+        self._steps = list(steps)
+
+    def __call__(self, _: object) -> Broker:
+        return self
+
+    def subscribe(self, _: list[str], on_assign, on_revoke) -> None:
+        self._assign = on_assign
+
+    def consume(self, *_: object, **__: object) -> list[Record]:
+        if self._assign is not None:
+            self._assign(self, [archiving.TopicPartition(TOPIC, 0)])
+            self._assign = None
+            return []
+        step = self._steps.pop(0) if self._steps else []
+        return step() if callable(step) else step
+
+    def get_watermark_offsets(self, *_: object, **__: object) -> tuple[int, int]:
+        return 0, 1_000
+
+    def assignment(self) -> list[object]:
+        return []
+
+    def ignore(self, *_: object, **__: object) -> None:
+        """Whatever is of no account here."""
+
+    assign = pause = resume = commit = close = ignore
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path)
+
+
+def test_a_batch_given_up_at_the_end_takes_what_came_after_it_along(world, monkeypatch):
+    """Else the later one would be written, and the table's position pass over the one given up."""
+    stop = threading.Event()
+
+    def stopped_while_waiting() -> list[Record]:
+        stop.set()
+        return [Record(2)]  # it was on its way before the pause
+
+    broker = Broker([Record(0), Record(1)], stopped_while_waiting)
+    monkeypatch.setattr(archiving, "Consumer", broker)
+    refusals = iter([True, True])
+    append = world.table.append
+
+    def reluctant(rows, reached, held):
+        if next(refusals, False):
+            raise StoreError("no space left on device")
+        append(rows, reached, held)
+
+    monkeypatch.setattr(world.table, "append", reluctant)
+    archiver = Archiver(world.table, world.rows, {}, app="a", size=BatchSize(rows=2))
+    archiver.run(stop)
+    assert world.table.positions([SOURCE]) == {SOURCE: None}  # all three are read again
+    assert (archiver.counts.rows, len(world.rows)) == (0, 0)
