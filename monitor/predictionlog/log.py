@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from monitor.errors import MonitorError, SettingsError, StoreError
+from monitor.errors import SettingsError, StoreError
 from monitor.predictionlog.expiry import Due, due
 from monitor.predictionlog.labels import ORDER
 from monitor.predictionlog.query import Query, ask
@@ -119,7 +119,7 @@ class PredictionLog:
         asked = {"filter": query.said(pseudonym), "protected": protected}
         try:
             rows = ask(self._table, query, pseudonym=pseudonym, keys=keys, seconds=seconds)
-        except MonitorError as error:
+        except Exception as error:
             self._write("log_query", **asked, rows=0, failed=type(error).__name__)
             raise
         self._write("log_query", **asked, rows=rows.num_rows)
@@ -137,13 +137,9 @@ class PredictionLog:
         if held is None:
             return []
         asked = (ds.field("model") == model) & (ds.field("prediction_id") == prediction_id)
-        try:
+        assert self._labels is not None
+        with self._labels.reading():
             rows = held.to_table(filter=asked).sort_by([(name, "ascending") for name in ORDER])
-        except OSError as error:
-            raise StoreError(
-                f"the labels cannot be read: {error}",
-                fix="If files were being deleted, ask again.",
-            ) from error
         found: list[dict[str, Any]] = rows.select([*_SAID]).rename_columns(_SAID).to_pylist()
         return found
 
@@ -243,16 +239,19 @@ class PredictionLog:
         rows = self._table.dataset()
         if self._labels is None or labels is None or rows is None:
             return
-        theirs = rows.to_table(
-            columns=["model", "prediction_id", *_PLACES],
-            filter=ds.field("subject") == pa.scalar(pseudonym),
-        ).to_pylist()
+        with self._table.reading():
+            theirs = rows.to_table(
+                columns=["model", "prediction_id", *_PLACES],
+                filter=ds.field("subject") == pa.scalar(pseudonym),
+            ).to_pylist()
         free = set(places)
         names = {(row["model"], row["prediction_id"]) for row in theirs if _place(row) in free}
         ids = pa.array([prediction_id for _, prediction_id in names], pa.string())
-        found = labels.to_table(
-            columns=["model", "prediction_id", *_PLACES], filter=ds.field("prediction_id").isin(ids)
-        ).to_pylist()
+        with self._labels.reading():
+            found = labels.to_table(
+                columns=["model", "prediction_id", *_PLACES],
+                filter=ds.field("prediction_id").isin(ids),
+            ).to_pylist()
         # Two models may have given one id to two people.
         chosen = [_place(row) for row in found if (row["model"], row["prediction_id"]) in names]
         self._write("labels_erase", stage="intent", subject=pseudonym, rows=len(chosen))
@@ -265,10 +264,11 @@ class PredictionLog:
         dataset = self._table.dataset()
         if dataset is None:
             return [], 0
-        found = dataset.to_table(
-            columns=["date", "model", *_PLACES],
-            filter=ds.field("subject") == pa.scalar(pseudonym),
-        ).to_pylist()
+        with self._table.reading():
+            found = dataset.to_table(
+                columns=["date", "model", *_PLACES],
+                filter=ds.field("subject") == pa.scalar(pseudonym),
+            ).to_pylist()
         free = [
             _place(row)
             for row in found

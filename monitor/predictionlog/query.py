@@ -113,7 +113,7 @@ def ask(
     QuestionTooLong
         If it takes longer than it may.
     StoreError
-        If the table cannot be read.
+        If the table cannot be read, wherever in it that shows.
     """
     deadline = math.inf if seconds is None else time.monotonic() + seconds
     if keys is None and any(condition.column == "groups" for condition in query.where):
@@ -149,23 +149,17 @@ def _days(
     columns = [name for name in SCHEMA.names if keys is not None or name not in SEALED]
     chosen = _filter(query, pseudonym)
     for date in sorted(files, reverse=True):
-        day = ds.FileSystemDataset(
-            files[date], dataset.schema, files[date][0].format, files[date][0].filesystem
-        )
         found: list[Row] = []
         _check_time(deadline)
-        try:
+        with table.reading():
+            day = ds.FileSystemDataset(
+                files[date], dataset.schema, files[date][0].format, files[date][0].filesystem
+            )
             if (query.prediction_id or pseudonym) and not day.count_rows(filter=chosen):
                 continue  # a look at the ids alone spares most days their other columns
             for batch in day.scanner(columns=columns, filter=chosen).to_batches():
                 found = _newest([*found, *_opened(batch.to_pylist(), query, keys)], query.limit)
                 _check_time(deadline)
-        except FileNotFoundError as error:
-            raise StoreError(
-                "a file went while it was read: rows were just expired or erased",
-                where=table.uri,
-                fix="Ask again.",
-            ) from error
         yield found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -60,6 +61,8 @@ _WRITER = WriterProperties(
     compression_level=1,
     column_properties={name: ColumnProperties(dictionary_enabled=False) for name in _UNIQUE},
 )
+
+_COLOURS = re.compile("\x1b\\[[0-9;]*m")
 
 #: Rows named in one deletion.
 _AT_ONCE = 1_000
@@ -220,6 +223,25 @@ class PredictionTable:
             delta = self._existing()
             return None if delta is None else pl.scan_delta(delta)
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Say in a sentence what goes wrong while the rows of `dataset` are read.
+
+        Raises
+        ------
+        StoreError
+            If a file is damaged or went away, or its disk or bucket does not answer.
+        """
+        with self._plainly():
+            try:
+                yield
+            except FileNotFoundError as error:
+                raise StoreError(
+                    "a file went while it was read: rows were just expired or erased",
+                    where=self.uri,
+                    fix="Ask again.",
+                ) from error
+
     def partitions(self) -> list[tuple[dt.date, str, int]]:
         """Return each day and model with its number of rows, oldest first."""
         counts: Counter[tuple[dt.date, str]] = Counter()
@@ -360,7 +382,7 @@ class PredictionTable:
         except (DeltaError, DeltaProtocolError, OSError, pa.ArrowException) as error:
             self._delta = None
             raise StoreError(
-                f"the prediction log cannot be read or written: {error}",
+                f"the prediction log cannot be read or written: {_sentence(error)}",
                 where=self.uri,
                 fix="Look at its disk or bucket, and at log.path and log.storage.",
             ) from error
@@ -383,6 +405,11 @@ def _plain(kind: pa.DataType) -> pa.DataType:
 def _quoted(text: str) -> str:
     """Return an SQL string; Delta's deletions take no parameters."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def _sentence(error: Exception) -> str:
+    """Return what an error says on one line; Delta's are drawn in colours, over several."""
+    return " ".join(_COLOURS.sub("", str(error)).split())
 
 
 def _fenced(uri: str, why: str) -> Fenced:

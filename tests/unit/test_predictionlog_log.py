@@ -3,6 +3,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -80,6 +81,41 @@ def _rows(world, said, offset):
 
 
 # ------------------------------------------------------------------------------------------- asking
+
+
+def _cut(file):
+    file.write_bytes(file.read_bytes()[:100])
+
+
+def _garbled(file):
+    file.write_bytes(bytes(byte ^ 0x5A for byte in file.read_bytes()))
+
+
+def _emptied(file):
+    file.write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (_cut, "cannot be read"),
+        (_garbled, "cannot be read"),
+        (_emptied, "cannot be read"),
+        (Path.unlink, "a file went while it was read"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_told_in_a_sentence_and_is_on_the_record(world, damage, said):
+    world.write(event(0))
+    (file,) = (path for path, _ in world.files() if path.suffix == ".parquet")
+    damage(file)
+    for query in (Query(), Query(prediction_id="prediction-0")):
+        with pytest.raises(StoreError, match=said) as raised:
+            world.log.ask(query)
+        assert "\n" not in str(raised.value)
+        assert "\x1b" not in str(raised.value)
+        assert (world.recorded[-1]["rows"], world.recorded[-1]["failed"]) == (0, "StoreError")
+    with pytest.raises(StoreError, match=said):
+        world.log.erase("person-0", Policy())
 
 
 @pytest.mark.parametrize(

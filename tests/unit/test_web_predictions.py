@@ -207,6 +207,19 @@ def test_a_question_that_takes_too_long_is_ended_and_recorded(reader, world, mon
     assert (record["rows"], record["failed"]) == (0, "QuestionTooLong")
 
 
+def test_a_damaged_file_is_told_in_a_sentence_and_recorded(tmp_path):
+    damaged = World(tmp_path)
+    damaged.write(event(0))
+    for path, data in list(damaged.files()):
+        if path.suffix == ".parquet":
+            path.write_bytes(data[:100])
+    answer = client_of(damaged, "rita", "reader").get("/v1/predictions", params=CREDIT)
+    assert answer.status_code == 503
+    assert "the prediction log cannot be read" in answer.json()["error"]
+    (record,) = damaged.recorded
+    assert (record["actor"], record["failed"]) == ("rita", "StoreError")
+
+
 @pytest.mark.parametrize(
     ("said", "status"),
     [
