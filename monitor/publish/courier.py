@@ -57,6 +57,10 @@ _EVERYTHING = 2**63
 _BATCH = 1_000
 _LONGEST_BACKOFF_S = 30.0
 
+#: Seconds for which this thread goes on looking after the last event. To wake it costs the serving thread 10 to 25 us, so
+#: that in steady traffic nobody has to; two looks in ten milliseconds cost a busy server nothing.
+_LINGER_S = 0.2
+
 
 class Parcel(NamedTuple):
     """An encoded message, before it has a number."""
@@ -110,6 +114,7 @@ class Courier(threading.Thread):
         self._leaving = False
         self._taken = self._delivered = self._spooled = self._dropped = 0
         self._recovered = spool.events if spool is not None else 0
+        self._busy_at = -_LINGER_S
         self.asleep = False
         self.idle = False
 
@@ -195,8 +200,12 @@ class Courier(threading.Thread):
 
     def _rest(self) -> None:
         """Sleep while there is nothing to do, or nobody to do it with."""
-        nothing = not self._busy
-        if not nothing and (self._session is not None or time.monotonic() >= self._retry_at):
+        nothing, now = not self._busy, time.monotonic()
+        if not nothing:
+            self._busy_at = now
+        if self._session is not None and now < self._busy_at + _LINGER_S:
+            return
+        if not nothing and (self._session is not None or now >= self._retry_at):
             return
         self.asleep = nothing
         if not (nothing and self._inbox):

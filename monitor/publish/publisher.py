@@ -17,6 +17,7 @@ from monitor.events import (
     ARROW_CONTENT,
     JSON_CONTENT,
     LABEL_TYPE,
+    PREDICTION_TYPE,
     LabelEvent,
     ModelVersion,
     PredictionEvent,
@@ -128,7 +129,8 @@ class PredictionPublisher:
                 1,
                 JSON_CONTENT,
                 value,
-                trace=trace.encode() if trace and len(trace) == TRACE_LENGTH else None,
+                PREDICTION_TYPE,  # by position: a name costs a microsecond more
+                trace.encode() if trace and len(trace) == TRACE_LENGTH else None,
             )
         except (TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             self.refuse(error)
