@@ -6,7 +6,6 @@ Beside it NannyML's CBPE on the same chunks, in an environment of its own: its d
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import tempfile
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.figures import Figure, figure
-from benchmarks.rivals import environment
+from benchmarks.rivals import environment, silent
 from monitor.demo.census import GROUPS, LABEL, Census, break_feed, load_census
 from monitor.demo.models import Candidate, train_versions
 from monitor.desk.baseline import make_baseline
@@ -148,7 +147,7 @@ def _nannyml(reference: pd.DataFrame, chunks: pd.DataFrame) -> list[float]:
             capture_output=True,
             text=True,
             check=True,
-            env={**os.environ, "NML_DISABLE_USAGE_LOGGING": "1"},
+            env=silent(),
         )
     values: list[float] = json.loads(done.stdout.strip().splitlines()[-1])
     return values

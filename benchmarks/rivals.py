@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import venv
@@ -16,9 +17,29 @@ _VENVS = _HERE.parent / "build" / "venvs"
 REQUIREMENTS = {
     "quixstreams": ("quixstreams>=3.20,<4",),
     "evidently": ("evidently>=0.7,<0.8", "pandas>=2.2,<3", "pyarrow"),
-    "nannyml": ("nannyml>=0.13,<0.14", "pandas>=2.2,<3", "pyarrow", "statsmodels"),
+    "nannyml": (
+        "nannyml==0.13.1",
+        "numpy>=2.2,<3",
+        "pandas>=2.2,<3",
+        "pyarrow>=20",
+        # As old as its own range allows, it does not import beside this SciPy.
+        "scipy>=1.15,<2",
+        "statsmodels>=0.14.5",
+    ),
     "whylogs": ("whylogs>=1.6,<1.7", "numpy<2", "pandas>=2.2,<3", "pyarrow"),
 }
+
+#: None of them may call home: the tries would be timed, and whom they are used by is nobody's business.
+_SILENT = {
+    "DO_NOT_TRACK": "1",
+    "NML_DISABLE_USAGE_LOGGING": "1",
+    "WHYLOGS_NO_ANALYTICS": "True",
+}
+
+
+def silent() -> dict[str, str]:
+    """Return this process's environment variables, with those that forbid telemetry."""
+    return {**os.environ, **_SILENT}
 
 
 def run(name: str, script: str, *arguments: str, seconds: float = 600) -> list[float]:
@@ -30,7 +51,9 @@ def run(name: str, script: str, *arguments: str, seconds: float = 600) -> list[f
         If it fails, or the environment cannot be made.
     """
     command = [str(environment(name)), "-W", "ignore", str(_HERE / script), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=seconds, check=False, env=silent()
+    )
     if done.returncode or "rate " not in done.stdout:
         say(done.stderr[-2000:])
         raise subprocess.CalledProcessError(done.returncode, command)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ import numpy as np
 from benchmarks.faults import Planted, planted
 from benchmarks.figures import Figure, figure
 from benchmarks.judged import Judged, Stream
-from benchmarks.rivals import environment
+from benchmarks.rivals import environment, silent
 from benchmarks.world import (
     REFERENCE_ROWS,
     Table,
@@ -96,7 +95,7 @@ def _ask(peer: str, folder: Path) -> dict[str, list[str]]:
         check=False,
         capture_output=True,
         text=True,
-        env={**os.environ, "NML_DISABLE_USAGE_LOGGING": "1", "DO_NOT_TRACK": "1"},
+        env=silent(),
     )
     if ended.returncode:
         sys.exit(f"{peer} failed:\n{ended.stderr[-2000:]}")

@@ -191,9 +191,8 @@ def _mean_question(case: _Case) -> tuple[Question, dict[str, Shares | Means]]:
 
 def _classifier_measures(case: _Case, rules: _Rules) -> Iterator[FairnessMeasure]:
     rates = _group_rates(case)
-    for metric in (*SHARE_GAPS, CALIBRATION):
-        needs_labels = metric != PARITY
-        if (needs_labels and not case.labelled) or (metric in CLASS_FREE and not case.first):
+    for metric in (*SHARE_GAPS, CALIBRATION) if case.labelled else (PARITY,):
+        if metric in CLASS_FREE and not case.first:
             continue
         now = case.now.sides(metric, case.wanted)
         if not now:
