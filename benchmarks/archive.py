@@ -20,20 +20,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
 
+from benchmarks import archive_scaling
+from benchmarks.archive_scaling import produce
 from benchmarks.figures import Figure, cpu_seconds, figure
 from monitor.cli.archive import COLLECT_AFTER
-from monitor.events import (
-    ARROW_CONTENT,
-    JSON_CONTENT,
-    PRODUCER_HEADER,
-    SEQUENCE_HEADER,
-    PredictionEvent,
-    cloud_event_headers,
-    encode,
-)
+from monitor.events import ARROW_CONTENT, JSON_CONTENT, PredictionEvent, encode
 from monitor.predictionlog.archiver import Archiver, BatchSize
 from monitor.predictionlog.keys import KeyRing, MasterKey
 from monitor.predictionlog.query import Query, ask
@@ -62,7 +54,9 @@ def main(*, quick: bool) -> list[Figure]:
             _archived("values_json", place / "json", as_json, n, repeats, 50_000),
             _archived("values_arrow", place / "arrow", _arrow(events), n, repeats, None),
         ]
-        figures.append(_from_kafka(place / "kafka", events))
+        with KafkaServer() as server:
+            figures.append(_from_kafka(place / "kafka", server.bootstrap, events))
+            figures += archive_scaling.main(place / "scaling", server.bootstrap, events)
         figures.append(figure("bytes_a_row", _bytes(place / "kafka" / "log") / n, "bytes"))
         days = 30 if quick else DAYS
         figures += _asked(place / "year", as_json[:A_DAY], days)
@@ -83,38 +77,25 @@ def _archived(
     return figure(name, n / cpu_seconds(run, repeats), "events/s", target)
 
 
-def _from_kafka(place: Path, events: list[PredictionEvent]) -> Figure:
+def _from_kafka(place: Path, bootstrap: str, events: list[PredictionEvent]) -> Figure:
     table, rows = _log(place)
-    with KafkaServer() as server:
-        topic = NewTopic("predictions", num_partitions=1, replication_factor=1)
-        admin = AdminClient({"bootstrap.servers": server.bootstrap})
-        admin.create_topics([topic])["predictions"].result(30)
-        producer = Producer({"bootstrap.servers": server.bootstrap, "compression.type": "lz4"})
-        for sequence, event in enumerate(events):
-            headers = cloud_event_headers(event.event_id, event.event_time, "/serving/host")
-            ours = [(PRODUCER_HEADER, b"p"), (SEQUENCE_HEADER, str(sequence).encode())]
-            value = encode(event)
-            producer.produce(
-                "predictions", value, event.version.key, headers=[*headers, *ours], partition=0
-            )
-            producer.poll(0)
-        assert producer.flush(60) == 0
-        stop = threading.Event()
-        archiver = Archiver(
-            table,
-            rows,
-            {"bootstrap.servers": server.bootstrap},
-            app="benchmark",
-            size=BatchSize(rows=50_000, seconds=5),
-        )
-        thread = threading.Thread(target=archiver.run, args=(stop,))
-        start = time.process_time()
-        thread.start()
-        while archiver.counts.rows < len(events) and thread.is_alive():
-            stop.wait(0.05)
-        taken = time.process_time() - start
-        stop.set()
-        thread.join()
+    produce(bootstrap, "predictions", events, partitions=1)
+    stop = threading.Event()
+    archiver = Archiver(
+        table,
+        rows,
+        {"bootstrap.servers": bootstrap},
+        app="benchmark",
+        size=BatchSize(rows=50_000, seconds=5),
+    )
+    thread = threading.Thread(target=archiver.run, args=(stop,))
+    start = time.process_time()
+    thread.start()
+    while archiver.counts.rows < len(events) and thread.is_alive():
+        stop.wait(0.05)
+    taken = time.process_time() - start
+    stop.set()
+    thread.join()
     return figure("kafka_json", len(events) / taken, "events/s", 50_000)
 
 

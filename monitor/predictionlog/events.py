@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -153,7 +154,7 @@ def _mappings(columns: Mapping[str, list[Any]], rows: int) -> list[dict[str, Any
 
 
 def _values(column: pa.ChunkedArray) -> list[Any]:
-    """Return a column's values; numbers without nulls the fast way."""
+    """Return a column's values; numbers and instants without nulls the fast way."""
     if pa.types.is_floating(column.type) and not column.null_count:
         values: list[Any] = column.to_numpy().tolist()
         return values
@@ -161,4 +162,16 @@ def _values(column: pa.ChunkedArray) -> list[Any]:
         # The instant is UTC whatever the zone, and a zone may be one that nobody knows: the stream asks for none either.
         zone = None if column.type.tz is None else "UTC"
         column = column.cast(pa.timestamp("us", tz=zone), safe=column.type.unit != "ns")
+        if zone is not None and not column.null_count:
+            return _instants(column)
     return list(column.to_pylist())
+
+
+def _instants(column: pa.ChunkedArray) -> list[dt.datetime]:
+    """Return the instants of a UTC column: Arrow's own way asks for the time zone of each, and takes 4 us."""
+    naive = column.to_numpy().tolist()
+    try:
+        return [instant.replace(tzinfo=dt.UTC) for instant in naive]
+    except AttributeError:  # past what a datetime holds NumPy gives a number
+        msg = "a time lies before the year 1 or after 9999"
+        raise ValueError(msg) from None

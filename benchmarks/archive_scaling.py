@@ -1,0 +1,130 @@
+"""One archiver against two, each a process of its own: what a second core brings.
+
+A topic of two partitions is filled first, as after an outage; the archivers share it, and the table. By the clock, from the
+first commit to the last row, so that starting them is left out; and processor seconds, which tell what sharing costs.
+"""
+
+from __future__ import annotations
+
+import base64
+import multiprocessing
+import os
+import resource
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from benchmarks.figures import Figure, figure
+from monitor.events import (
+    PRODUCER_HEADER,
+    SEQUENCE_HEADER,
+    PredictionEvent,
+    cloud_event_headers,
+    encode,
+)
+from monitor.predictionlog.archiver import Archiver, BatchSize
+from monitor.predictionlog.keys import KeyRing, MasterKey
+from monitor.predictionlog.rows import Rows
+from monitor.predictionlog.table import PredictionTable
+
+TOPIC = "two-partitions"
+PARTITIONS = 2
+SECONDS = 300
+
+
+def main(place: Path, bootstrap: str, events: Sequence[PredictionEvent]) -> list[Figure]:
+    """Archive the same topic once with one archiver, once with two."""
+    produce(bootstrap, TOPIC, events, partitions=PARTITIONS)
+    one, cpu_of_one = _run(place / "one", bootstrap, len(events), archivers=1)
+    two, cpu_of_two = _run(place / "two", bootstrap, len(events), archivers=2)
+    return [
+        figure("kafka_one_by_the_clock", one, "events/s"),
+        figure("kafka_two_by_the_clock", two, "events/s"),
+        figure("kafka_two_processor_time", cpu_of_two / cpu_of_one, "times one's"),
+    ]
+
+
+def produce(
+    bootstrap: str, topic: str, events: Sequence[PredictionEvent], *, partitions: int
+) -> None:
+    """Make the topic, and fill its partitions in turn."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    made = admin.create_topics([NewTopic(topic, partitions, 1)])
+    made[topic].result(30)
+    producer = Producer({"bootstrap.servers": bootstrap, "compression.type": "lz4"})
+    for sequence, event in enumerate(events):
+        headers = [
+            *cloud_event_headers(event.event_id, event.event_time, "/serving/host"),
+            (PRODUCER_HEADER, b"p"),
+            (SEQUENCE_HEADER, str(sequence).encode()),
+        ]
+        producer.produce(
+            topic,
+            encode(event),
+            event.version.key,
+            headers=headers,
+            partition=sequence % partitions,
+        )
+        producer.poll(0)
+    assert producer.flush(60) == 0
+
+
+def _run(place: Path, bootstrap: str, n: int, *, archivers: int) -> tuple[float, float]:
+    """Return events a second from the first commit on, and the processor seconds of all archivers."""
+    place.mkdir(parents=True)
+    master = base64.b64encode(os.urandom(32)).decode()
+    PredictionTable(str(place / "log")).create()
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with ExitStack() as running:
+        running.callback(stop.set)
+        for _ in range(archivers):
+            process = context.Process(target=_archive, args=(place, bootstrap, master, stop))
+            process.start()
+            running.callback(process.join)
+        rate = _rate(PredictionTable(str(place / "log")), n)
+        stop.set()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return rate, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def _archive(place: Path, bootstrap: str, master: str, stop: Event) -> None:
+    rows = Rows(KeyRing(place / "keys", MasterKey(master)))
+    archiver = Archiver(
+        PredictionTable(str(place / "log")),
+        rows,
+        {"bootstrap.servers": bootstrap},
+        app=f"scaling-{place.name}",
+        topic=TOPIC,
+        size=BatchSize(rows=10_000, seconds=5),
+    )
+    told = threading.Event()
+    working = threading.Thread(target=archiver.run, args=(told,))
+    working.start()
+    stop.wait()
+    told.set()
+    working.join()
+
+
+def _rate(table: PredictionTable, n: int) -> float:
+    sources = [f"{TOPIC}-{partition}" for partition in range(PARTITIONS)]
+    first: tuple[float, int] | None = None
+    until = time.monotonic() + SECONDS
+    while time.monotonic() < until:
+        reached = table.positions(sources).values()
+        done = sum(offset + 1 for offset in reached if offset is not None)
+        now = time.monotonic()
+        if first is None and done:
+            first = now, done
+        if first is not None and done == n:
+            return (n - first[1]) / max(now - first[0], 1e-9)
+        time.sleep(0.02)
+    msg = f"{n:,} events were not archived within {SECONDS} s"
+    raise TimeoutError(msg)
