@@ -130,14 +130,14 @@ def smallest_ratio(now: Side, then: Side | None, *, minimum: int, confidence: fl
     if len(judged) < 2:
         return Gap()
     z = critical_value(pair_count(len(judged)), confidence)
-    shares = now.statistic.estimate(z).value[judged]
+    shares = now.statistic.values[judged]
     # The first highest and the last lowest: two groups even where all are alike.
     high, low = int(np.argmax(shares)), len(shares) - 1 - int(np.argmin(shares[::-1]))
     if shares[high] == 0:
         return Gap()
     pair = (now.groups[judged[high]], now.groups[judged[low]])
     lower, upper = _ratio_limits(shares, now.statistic.sizes[judged], z)
-    before = np.full(2, np.nan) if then is None else _aligned(then, pair, z).value
+    before = np.full(2, np.nan) if then is None else _found(then.statistic.values, then, pair)
     return Gap(
         value=float(shares[low] / shares[high]),
         lower=lower,
@@ -198,10 +198,14 @@ def _ordered_pairs(groups: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 def _aligned(side: Side, names: Sequence[str], z: float) -> Estimate:
     """Return a sample's numbers for these groups: NaN for a group that it does not have."""
-    index = {name: number for number, name in enumerate(side.groups)}
-    places = np.array([index.get(name, len(index)) for name in names], np.intp)
     known = side.statistic.estimate(z)
     value, lower, upper = (
-        np.append(part, np.nan)[places] for part in (known.value, known.lower, known.upper)
+        _found(part, side, names) for part in (known.value, known.lower, known.upper)
     )
     return Estimate(value, lower, upper)
+
+
+def _found(numbers: NDArray[np.float64], side: Side, names: Sequence[str]) -> NDArray[np.float64]:
+    index = {name: number for number, name in enumerate(side.groups)}
+    places = [index.get(name, len(index)) for name in names]
+    return np.append(numbers, np.nan)[places]

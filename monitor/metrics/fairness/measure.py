@@ -215,7 +215,7 @@ def _impact(
 def _regression_measures(case: _Case, rules: _Rules) -> Iterator[FairnessMeasure]:
     sample = case.now
     numbers = {
-        _RATE_OF.get(name, name): (statistic.estimate(0.0).value * sample.unit).tolist()
+        _RATE_OF.get(name, name): (statistic.values * sample.unit).tolist()
         for name, statistic in sample.measured.items()
     }
     people = sample.measured[MEAN_GAPS[MEAN_ANSWER]].sizes
@@ -253,13 +253,11 @@ def _report(case: _Case, metric: str, gap: Gap, groups: dict[str, GroupRate]) ->
 
 def _group_rates(case: _Case) -> dict[str, GroupRate]:
     sample = case.now
-    rates = {
-        name: statistic.estimate(0.0).value.tolist() for name, statistic in sample.measured.items()
-    }
+    rates = {name: statistic.values.tolist() for name, statistic in sample.measured.items()}
     people = sample.measured["selection_rate"].sizes
     labelled = sample.measured["accuracy"].sizes if case.labelled else np.zeros_like(people)
     if case.labelled and (sides := sample.sides(CALIBRATION, case.wanted)):
-        rates["calibration_error"] = sides[0].statistic.estimate(0.0).value.tolist()
+        rates["calibration_error"] = sides[0].statistic.values.tolist()
     rates.pop("false_negative_rate", None)
     return {
         name: msgspec.structs.replace(

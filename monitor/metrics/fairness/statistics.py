@@ -30,6 +30,10 @@ class GroupStatistic(Protocol):
     def sizes(self) -> Floats:
         """How many people each group's number is about, shape (G,)."""
 
+    @property
+    def values(self) -> Floats:
+        """Each group's number, shape (G,); NaN for nobody."""
+
     def estimate(self, z: float) -> Estimate:
         """Return each group's number with its limits, shape (G,)."""
 
@@ -47,6 +51,15 @@ class Shares:
     successes: Floats
     sizes: Floats
     measured: Floats | None = None
+
+    @property
+    def values(self) -> Floats:
+        """Each group's share; NaN for nobody."""
+        if self.measured is not None:
+            return self.measured
+        shares = np.full(len(self.sizes), np.nan)
+        np.divide(self.successes, self.sizes, out=shares, where=self.sizes > 0)
+        return shares
 
     def estimate(self, z: float) -> Estimate:
         """Return each group's share with Wilson's limits."""
