@@ -17,7 +17,7 @@ from monitor.errors import RegistryError
 from monitor.reports import Decision, Report, Stage
 from monitor.settings import Settings
 
-#: Reports looked at, to find each version's latest.
+#: Decisions looked at, to find each model's latest.
 _LOOK_BACK = 1_000
 
 
@@ -25,19 +25,18 @@ _LOOK_BACK = 1_000
 @settings_option
 @as_json
 def status(settings: Settings, *, as_json: bool) -> None:
-    """Show each version seen lately: its last window, who serves, and the last decision."""
+    """Show each version: its last window, who serves, and the last decision."""
     with working("asking the store and the registry"):
         store = open_store(settings)
-        latest: dict[tuple[str, str], Report] = {}
-        for report in store.reports(limit=_LOOK_BACK):
-            latest[report.model, report.version] = report
+        latest = store.newest()
         decisions: dict[str, Decision] = {}
         for decision in store.decisions(limit=_LOOK_BACK):
             decisions[decision.model] = decision
-        champions = {model: _champion(settings, model) for model in {key[0] for key in latest}}
+        champions = {
+            model: _champion(settings, model) for model in {report.model for report in latest}
+        }
         lines = [
-            _line(report, champions[report.model], decisions.get(report.model))
-            for report in latest.values()
+            _line(report, champions[report.model], decisions.get(report.model)) for report in latest
         ]
     if as_json:
         print_json(lines)

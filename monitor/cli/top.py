@@ -25,8 +25,8 @@ from monitor.settings import Settings
 if TYPE_CHECKING:
     from monitor.desk.fleet import Standing
 
-#: Windows and decisions looked at for each picture.
-_LOOK_BACK = 300
+#: Decisions looked at for each picture.
+_LOOK_BACK = 1_000
 
 _COLOURS = {
     "person needed": "bold white on red",
@@ -101,8 +101,8 @@ def _looker(settings: Settings) -> Callable[[], list[Standing]]:
             return None
 
     def look() -> list[Standing]:
-        reports, decisions = store.reports(limit=_LOOK_BACK), store.decisions(limit=_LOOK_BACK)
-        return heard(stand(reports, decisions, serves, now=time.time()), policy)
+        decisions = store.decisions(limit=_LOOK_BACK)
+        return heard(stand(store.newest(), decisions, serves, now=time.time()), policy)
 
     return look
 

@@ -21,6 +21,17 @@ from(bucket: _bucket)
 #: The same on the basis of labels.
 LABELLED_REPORTS = REPORTS.replace('"windows"', '"labelled"')
 
+#: The newest report of every version. Where the newest has fewer parts than one before, that one's last part is left.
+NEWEST = """
+from(bucket: _bucket)
+  |> range(start: _since, stop: _until)
+  |> filter(fn: (r) => r._measurement == "windows" and r._field =~ /^report_/)
+  |> last()
+  |> pivot(rowKey: ["_time", "model", "version"], columnKey: ["_field"], valueColumn: "_value")
+  |> group()
+  |> filter(fn: (r) => exists r.report_000)
+"""
+
 #: Newest steps of decisions, likewise.
 DECISIONS = """
 from(bucket: _bucket)

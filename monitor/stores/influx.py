@@ -24,7 +24,7 @@ from monitor.stores.points import (
     report_points,
     tag,
 )
-from monitor.stores.protocol import SetAside
+from monitor.stores.protocol import SetAside, in_order
 
 #: Answers that blame what was sent; any other blames the server, the network or the credentials.
 _REFUSALS = frozenset({400, 413, 422})
@@ -100,6 +100,10 @@ class InfluxStore:
         text = flux.REPORTS if basis is Basis.PREDICTIONS else flux.LABELLED_REPORTS
         rows = self._query(text, asked, since, until)
         return _joined(rows, "report_", Report)
+
+    def newest(self) -> list[Report]:
+        """Return the newest report of every version, oldest first. See `ReportStore`."""
+        return in_order(_joined(self._query(flux.NEWEST, {}, None, None), "report_", Report))
 
     def decisions(
         self,

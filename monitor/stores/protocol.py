@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,6 +23,11 @@ class SetAside:
 
     what: str
     reason: str
+
+
+def in_order(reports: Iterable[Report]) -> list[Report]:
+    """Return reports by the time that their windows end, oldest first."""
+    return sorted(reports, key=lambda report: (report.window.end, report.model, report.version))
 
 
 class ReportStore(Protocol):
@@ -67,6 +72,12 @@ class ReportStore(Protocol):
         ------
         StoreError
             If the store does not answer.
+        """
+
+    def newest(self) -> list[Report]:
+        """Return the newest report of every version, oldest first: also of one that is silent since long.
+
+        Of the predictions; errors as in `reports`.
         """
 
     def decisions(

@@ -14,7 +14,7 @@ import msgspec
 
 from monitor.errors import StoreError
 from monitor.reports import Basis, Decision, Report, encode
-from monitor.stores.protocol import SetAside
+from monitor.stores.protocol import SetAside, in_order
 
 #: Raised whenever the tables below change.
 FORMAT = 1
@@ -64,6 +64,31 @@ SELECT body FROM {table}
 WHERE (:model IS NULL OR model = :model) AND (:version IS NULL OR version = :version)
   AND window_end >= :since AND window_end < :until
 ORDER BY window_end DESC, model, version, window_start LIMIT :limit
+"""
+
+#: From name to name by the primary key: what it costs grows with the versions, and not with their windows.
+_NEWEST = """
+WITH RECURSIVE
+models(model) AS (
+    SELECT min(model) FROM reports
+    UNION ALL
+    SELECT (SELECT min(model) FROM reports WHERE model > models.model)
+    FROM models WHERE model IS NOT NULL
+),
+subjects(model, version) AS (
+    SELECT model, (SELECT min(version) FROM reports WHERE model = models.model)
+    FROM models WHERE model IS NOT NULL
+    UNION ALL
+    SELECT model, (
+        SELECT min(version) FROM reports WHERE model = subjects.model AND version > subjects.version
+    )
+    FROM subjects WHERE version IS NOT NULL
+)
+SELECT (
+    SELECT body FROM reports WHERE model = subjects.model AND version = subjects.version
+    ORDER BY window_start DESC, window_end DESC LIMIT 1
+)
+FROM subjects WHERE version IS NOT NULL
 """
 
 _DECISIONS = """
@@ -129,6 +154,10 @@ class SqliteStore:
         """Return the newest reports, oldest first. See `ReportStore`."""
         asked = {"model": model, "version": version, "limit": limit} | _span(since, until)
         return self._read(_REPORTS.format(table=_TABLE[basis]), asked, Report)
+
+    def newest(self) -> list[Report]:
+        """Return the newest report of every version, oldest first. See `ReportStore`."""
+        return in_order(self._read(_NEWEST, {}, Report))
 
     def decisions(
         self,

@@ -117,6 +117,17 @@ class TestEveryStore:
         assert store.reports(model) == [written]
         assert store.decisions(model) == [step]
 
+    def test_the_newest_of_every_version_is_found_however_old_and_much_was_said_of_others(
+        self, store: ReportStore, model: str
+    ):
+        silent = report(f"{model}-silent", -8_000)
+        long = replace(report(model, 0, version="3"), breaches=report(model).breaches * 700)
+        short = report(model, 1, version="3")
+        mine = [silent, report(model, 5), long, short, report(model, 9)]
+        store.write([*mine, *(report(model, index) for index in range(6, 9))], [])
+        found = [one for one in store.newest() if one.model.startswith(model)]
+        assert found == [silent, short, report(model, 9)]
+
     def test_writing_twice_is_writing_once(self, store: ReportStore, model: str):
         reports = [report(model, index) for index in range(3)]
         steps = [decision(model)]

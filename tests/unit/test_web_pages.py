@@ -32,6 +32,7 @@ from monitor.reports import (
     Verdict,
     Window,
 )
+from monitor.stores.sqlite import SqliteStore
 from monitor.testing import until
 from monitor.web.pages import charts, links, show
 from monitor.web.pages.answers import answers_of, gravest
@@ -39,7 +40,7 @@ from monitor.web.pages.audit import audit_of
 from monitor.web.pages.decision import Audit, decision_page
 from monitor.web.pages.fleet import fleet_of
 from monitor.web.pages.model import model_page
-from monitor.web.pages.recent import Recent
+from monitor.web.pages.recent import ALL_FRESH, Recent
 from monitor.web.pages.serving import Serving
 from monitor.web.pages.window import window_page
 from monitor.web.pages.words import harmed
@@ -367,7 +368,7 @@ def test_a_store_is_read_once_for_all_who_look_and_a_late_revision_marks_its_mod
         asked.append(limit)
         return list(kept)
 
-    store = SimpleNamespace(reports=reports, decisions=lambda *, limit: [])
+    store = SimpleNamespace(reports=reports, decisions=lambda *, limit: [], newest=lambda: kept[:1])
     recent = Recent(lambda: store, clock=lambda: clock.now)
     before = recent.look()
     assert recent.look() is before
@@ -376,6 +377,24 @@ def test_a_store_is_read_once_for_all_who_look_and_a_late_revision_marks_its_mod
     clock.now += 10
     after = recent.look()
     assert {m for m in after.marks if after.marks[m] != before.marks[m]} == {"credit"}
+
+
+def test_among_hundreds_of_models_each_is_seen_at_its_newest_window_and_a_silent_one_stays(
+    tmp_path,
+):
+    store, clock = SqliteStore(tmp_path / "fleet.db"), SimpleNamespace(now=0.0)
+    models = [f"model-{number:03}" for number in range(1500)]
+    store.write([window(0, model=model) for model in models], [])
+    recent = Recent(lambda: store, clock=lambda: clock.now)
+    assert set(recent.look().reports) == set(models)
+    spoke = models[:-1]
+    store.write([window(1, model=model) for model in spoke], [])
+    clock.now += ALL_FRESH + 1
+    seen = recent.look().reports
+    assert {model: len(seen[model]) for model in models} == dict.fromkeys(spoke, 2) | {
+        models[-1]: 1
+    }
+    store.close()
 
 
 def test_a_page_does_not_wait_for_a_registry_that_hangs():

@@ -40,7 +40,9 @@ class Rooms:
         return self.world.log.used_by(actor)
 
     def store(self):
-        return SimpleNamespace(reports=lambda *_, **__: [], decisions=lambda *_, **__: [])
+        return SimpleNamespace(
+            reports=lambda *_, **__: [], decisions=lambda *_, **__: [], newest=list
+        )
 
     def registry(self):
         return Away()

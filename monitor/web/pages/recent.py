@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,11 +16,11 @@ if TYPE_CHECKING:
     from monitor.reports import Decision, Report
     from monitor.stores.protocol import ReportStore
 
-#: Seconds for which what was read is good enough.
-FRESH = 1.5
+#: Seconds for which what was read is good enough: the newest windows, and each version's.
+FRESH, ALL_FRESH = 1.5, 10.0
 
-#: Reports and decisions asked for at first, and each time after.
-_FIRST, _AGAIN, _DECISIONS = 1_000, 120, 500
+#: Reports asked for together with each version's newest, and between; decisions each time.
+_MANY, _FEW, _DECISIONS = 1_000, 120, 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,8 @@ class Seen:
 class Recent:
     """Reads the store at most every `FRESH` seconds, however many look; safe to share between threads.
 
-    A model that was seen once stays, when others have filled the newest windows since.
+    Among hundreds of models the newest windows are those of a few: so each version's newest is asked for too, if more
+    seldom. A model that was seen once stays.
     """
 
     def __init__(
@@ -52,7 +54,7 @@ class Recent:
         self._lock = threading.Lock()
         self._windows: dict[str, Report] = {}
         self._seen = Seen()
-        self._read_at: float | None = None
+        self._read_at = self._read_all_at = -math.inf
 
     def look(self) -> Seen:
         """Return what is known now.
@@ -63,11 +65,16 @@ class Recent:
             If the store does not answer.
         """
         with self._lock:
-            if self._read_at is None or self._clock() - self._read_at > FRESH:
+            now = self._clock()
+            if now - self._read_at > FRESH:
                 store = self._store()
-                limit = _FIRST if self._read_at is None else _AGAIN
-                self._take(store.reports(limit=limit), store.decisions(limit=_DECISIONS))
+                every = now - self._read_all_at > ALL_FRESH
+                reports = store.reports(limit=_MANY if every else _FEW)
+                reports += store.newest() if every else []
+                self._take(reports, store.decisions(limit=_DECISIONS))
                 self._read_at = self._clock()
+                if every:
+                    self._read_all_at = self._read_at
             return self._seen
 
     def _take(self, reports: Sequence[Report], decisions: list[Decision]) -> None:
