@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from monitor.reports import DeadLetter
@@ -23,7 +24,7 @@ def dead_letter(record: Record, error: EventError, *, topic: str, partition: int
 
     Without that its partition would be stuck: the position moves in the same transaction as the dead letter.
     """
-    value, reason = record.value, error.reason
+    value, reason, headers = record.value, error.reason, tuple(record.headers)
     if value is not None and len(value) > LETTER_BYTES:
         reason = f"{reason} (the first {LETTER_BYTES} bytes of {len(value)})"
         value = value[:LETTER_BYTES]
@@ -36,14 +37,14 @@ def dead_letter(record: Record, error: EventError, *, topic: str, partition: int
         at=record.timestamp / 1000,
         key=record.key if record.key is None else record.key[:_KEY_BYTES],
         value=value,
-        headers=tuple(record.headers) if _header_bytes(record) <= _HEADER_BYTES else (),
+        headers=headers if _size(headers) <= _HEADER_BYTES else (),
     )
 
 
 def size_of(record: Record) -> int:
     """Return how many bytes a record is, about: key, value and headers."""
-    return len(record.key or b"") + len(record.value or b"") + _header_bytes(record)
+    return len(record.key or b"") + len(record.value or b"") + _size(record.headers)
 
 
-def _header_bytes(record: Record) -> int:
-    return sum(len(name) + len(value or b"") for name, value in record.headers)
+def _size(headers: Iterable[tuple[str, bytes]]) -> int:
+    return sum(len(name) + len(value or b"") for name, value in headers)

@@ -74,14 +74,15 @@ class Numbered(Struct, gc=False, weakref=False):
 
 def read_varint(data: bytes, place: int) -> tuple[int, int]:
     """Return a signed number as Kafka writes it, and where it ends."""
-    value = shift = 0
-    while True:
-        byte = data[place]
+    value = data[place]
+    place += 1
+    shift = 7
+    while value >> shift:
+        # The bit that says "and more" of the byte before is taken off again.
+        value += (data[place] - 1) << shift
         place += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return (value >> 1) ^ -(value & 1), place
         shift += 7
+    return (value >> 1) ^ -(value & 1), place
 
 
 @dataclass(frozen=True, slots=True)
