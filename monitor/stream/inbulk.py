@@ -69,7 +69,7 @@ def read(data: bytes, batches: Sequence[slice]) -> list[Numbered] | None:
     """
     try:
         return _read(data, batches)
-    except (_UnusualError, IndexError, ValueError, OverflowError, struct.error):
+    except (_UnusualError, LookupError, ValueError, OverflowError, struct.error):
         return None
 
 
@@ -138,8 +138,7 @@ def _records(
     data = answer
     if any(packings):
         parts = [
-            bytes(_UNPACK[how](answer[slice(*span)]))
-            for span, how in zip(spans, packings, strict=True)
+            _unpacked(answer[slice(*span)], how) for span, how in zip(spans, packings, strict=True)
         ]
         ends = list(accumulate(map(len, parts), initial=0))
         data, spans = b"".join(parts), list(pairwise(ends))
@@ -162,6 +161,13 @@ def _records(
     # The walk takes no size for more than three bytes, and none for less than nothing.
     _expect(bool((size >= 0).all() and (begin - places <= 3).all()))
     return data, begin, begin + size, np.repeat(bases, counts), np.repeat(stamps, counts)
+
+
+def _unpacked(data: bytes, how: int) -> bytes:
+    try:
+        return bytes(_UNPACK[how](data))
+    except Exception as error:  # each library has errors of its own
+        raise _UnusualError from error
 
 
 def _varints(there: Bytes, at: Integers) -> tuple[Integers, Integers]:

@@ -100,9 +100,9 @@ def test_records_are_what_aiokafka_reads_them_as(chosen, first):
         before = record
 
 
-@given(senders, st.data())
-def test_a_broken_batch_is_left_to_aiokafka_and_raises_nothing(records, data):
-    whole = bytearray(batch(records))
+@given(senders, st.integers(0, 4), st.data())
+def test_a_broken_batch_is_left_to_aiokafka_and_raises_nothing(records, compression, data):
+    whole = bytearray(batch(records, compression=compression))
     place = data.draw(st.integers(0, len(whole) - 1))
     whole[place] = data.draw(st.integers(0, 255))
     found = at_once(bytes(whole[: data.draw(st.integers(61, len(whole)))]))
