@@ -122,7 +122,7 @@ class Past:
 _OWN_FAULT = frozenset({Family.FAIRNESS, Family.PREDICTION, Family.PERFORMANCE})
 
 #: Stages that tell people of something that is to be resolved one day.
-_OPENING = frozenset({Stage.NOTIFIED, Stage.DONE, Stage.FAILED})
+_OPENING = frozenset({Stage.NOTIFIED, Stage.DONE, Stage.REFUSED, Stage.FAILED})
 
 
 def began(verdict: Verdict) -> float:

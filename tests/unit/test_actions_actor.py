@@ -360,6 +360,23 @@ def test_a_version_that_is_in_breach_itself_is_not_gone_back_to_until_that_is_ov
     assert world.registry.aliases["champion"] == "2"
 
 
+def test_nor_is_one_that_a_person_replaced_before_it_could_be_rolled_back_until_it_is_well(world):
+    def person(_):
+        world.registry.aliases["champion"] = "3"
+
+    world.registry.aliases["champion"] = "2"
+    world.log.after = person
+    actor = Actor(world.means)
+    actor.consider(verdict("2"))
+    world.log.after = lambda _: None
+    actor.consider(verdict("3", last=9))
+    assert world.log.stages == [Stage.INTENT, Stage.REFUSED, Stage.INTENT, Stage.DONE]
+    assert world.registry.aliases["champion"] == "1"
+    for last in (10, 11, 12):
+        actor.consider(clean("2", last))
+    assert world.notices.kinds == ["held_back", "rolled_back", "resolved"]
+
+
 def test_nor_is_one_whose_own_rollback_failed(world, actor):
     world.registry.baselines = {"2", "3"}
     world.registry.aliases |= {"champion": "2", "previous_champion": "2"}
