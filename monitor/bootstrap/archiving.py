@@ -36,6 +36,7 @@ def run_archiver(settings: Settings, stop: threading.Event, health: Health) -> N
     from monitor.brokers import reach
     from monitor.predictionlog.archiver import Archiver, BatchSize, together
     from monitor.predictionlog.labels import LabelRows
+    from monitor.predictionlog.letters import DeadLetters
     from monitor.predictionlog.rows import Rows
 
     policy, log, keys = load_policy(settings), settings.log, _key_ring(settings)
@@ -57,6 +58,7 @@ def run_archiver(settings: Settings, stop: threading.Event, health: Health) -> N
     app, seconds = settings.stream.app, settings.stream.session_seconds
     kafka = settings.kafka.confluent()
     reach(kafka)
+    letters = DeadLetters(kafka, topics["dead_letters"])
     predictions = Archiver(
         _prediction_table(settings),
         rows,
@@ -77,8 +79,12 @@ def run_archiver(settings: Settings, stop: threading.Event, health: Health) -> N
         session_seconds=seconds,
         health=health,
         part="labels",
+        letters=letters.send,
     )
-    together([predictions.run, labels.run], stop)
+    try:
+        together([predictions.run, labels.run], stop)
+    finally:
+        letters.close()
 
 
 def open_prediction_log(settings: Settings, actor: str) -> PredictionLog:

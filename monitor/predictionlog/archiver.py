@@ -14,14 +14,17 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 
-from monitor.errors import EventError, StoreError
+from monitor.errors import EventError, KafkaError, StoreError
 from monitor.health import Health
 from monitor.predictionlog.consumer import check_error, check_range, consumer_settings, message_of
+from monitor.predictionlog.letters import letter_of
 from monitor.predictionlog.rows import Message
 from monitor.predictionlog.table import Fenced, Positions, PredictionTable
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from monitor.reports import DeadLetter
 
 log = structlog.get_logger(__name__)
 
@@ -82,9 +85,10 @@ class ArchiveCounts:
 
 @dataclass(slots=True)
 class _Batch:
-    """What was read and not yet written: the last offset of each partition, and its size."""
+    """What was read and not yet written: the last offset of each partition, what is no event, and its size."""
 
     reached: dict[int, int] = field(default_factory=dict)
+    letters: list[DeadLetter] = field(default_factory=list)
     bytes: int = 0
     since: float = 0.0
 
@@ -109,6 +113,9 @@ class Archiver:
         Told whether the table can be written, and how far behind it is.
     part
         What it is called there.
+    letters
+        Publishes what could not be read, before the table's position passes over it: a letter may be said twice, and
+        is never lost. None where somebody else does, as the stream for predictions.
     """
 
     def __init__(
@@ -124,8 +131,10 @@ class Archiver:
         clock: Callable[[], float] = time.monotonic,
         health: Health | None = None,
         part: str = "archive",
+        letters: Callable[[Sequence[DeadLetter]], None] | None = None,
     ) -> None:
         self.counts = ArchiveCounts()
+        self._letters = letters
         self._health = health or Health()
         self._part, self._pulse = part, self._health.pulse(part)
         self._table, self._rows = table, rows
@@ -141,7 +150,7 @@ class Archiver:
         self._settings = consumer_settings(kafka, f"{app}-archive", session_seconds)
 
     def run(self, stop: threading.Event) -> None:
-        """Archive until told to stop; a disk that is full is tried again for as long as it takes.
+        """Archive until told to stop; a disk that is full, or a topic that takes no dead letters, is tried again for as long as it takes.
 
         Raises
         ------
@@ -223,7 +232,8 @@ class Archiver:
             try:
                 self._rows.add(taken)
             except EventError as fault:
-                # The stream puts it among the dead letters, with its bytes.
+                if self._letters is not None:
+                    self._batch.letters.append(letter_of(message, fault))
                 self.counts.unreadable += 1
                 self._health.set_aside.labels(self._part).inc()
                 log.warning("unreadable", partition=partition, offset=offset, why=str(fault))
@@ -240,12 +250,15 @@ class Archiver:
         """Write the batch, trying for as long as it takes; `last` tries once."""
         rows = self._rows.take()
         batch, self._batch = self._batch, _Batch()
-        if not rows.num_rows:
-            return  # nothing but bad ones: they are passed over again, at worst
+        if not (rows.num_rows or batch.letters):
+            return  # nothing but what others keep: it is passed over again, at worst
         reached = {self._source(partition): offset for partition, offset in batch.reached.items()}
         wait = _FIRST_WAIT
         while True:
             try:
+                if batch.letters and self._letters is not None:
+                    self._letters(batch.letters)
+                    batch.letters = []
                 # A try that failed may have been written after all, its answer lost on the way.
                 if wait == _FIRST_WAIT or self._table.positions(list(reached)) != reached:
                     self._table.append(rows, reached, self._held)
@@ -254,7 +267,7 @@ class Archiver:
                 log.warning("fenced", why=str(fence))
                 self._assigned = self._partitions
                 return
-            except StoreError as error:
+            except (StoreError, KafkaError) as error:
                 if last or stop.is_set():
                     log.warning("not_written", why=str(error))  # it is read again
                     self._drop()  # and what came after it: a position passes over nothing

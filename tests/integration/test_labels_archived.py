@@ -8,13 +8,14 @@ import threading
 
 import msgspec
 import pytest
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, Producer
 
 from monitor.predictionlog.archiver import Archiver, BatchSize
 from monitor.predictionlog.keys import MasterKey
 from monitor.predictionlog.labels import LABELS, LabelRows
+from monitor.predictionlog.letters import DeadLetters
 from monitor.predictionlog.table import PredictionTable
-from monitor.reports import Basis, Report
+from monitor.reports import Basis, DeadLetter, Report
 from monitor.testing import until
 from tests.command import call
 from tests.labels import POLICY, LabelWorld, people
@@ -71,6 +72,57 @@ def test_a_file_of_labels_is_archived_exactly_once_across_two_archivers(
     )
     assert len(places) == 2 * LABELLED
     assert len(set(rows["prediction_id"].to_pylist())) == LABELLED
+
+
+def test_malformed_labels_are_dead_letters_with_their_field_reason_and_bytes(
+    kafka, topics, tmp_path
+):
+    topic, dead = topics("labels"), topics("dead-letters")
+    bad = {
+        b"{": "$",
+        b'{"prediction_id": "p"}': "$",
+        b'{"prediction_id": "p", "model_name": "m", "label": 1, "label_time": "0001-01-01T00:00:00+14:00"}': "label_time",
+    }
+    producer = Producer({"bootstrap.servers": kafka.bootstrap})
+    for value in bad:
+        producer.produce(topic, value, b"p", headers=[("ce_id", b"i")])
+    assert producer.flush(120) == 0
+    letters = DeadLetters({"bootstrap.servers": kafka.bootstrap}, dead)
+    table = PredictionTable(str(tmp_path / "log.labels"), layout=LABELS)
+    archiver = Archiver(
+        table,
+        LabelRows(),
+        {"bootstrap.servers": kafka.bootstrap},
+        app=topic,
+        topic=topic,
+        size=BatchSize(seconds=0.2),
+        letters=letters.send,
+    )
+    stop = threading.Event()
+    thread = threading.Thread(target=archiver.run, args=(stop,))
+    thread.start()
+    consumer = Consumer(
+        {"bootstrap.servers": kafka.bootstrap, "group.id": dead, "auto.offset.reset": "earliest"}
+    )
+    consumer.subscribe([dead])
+    heard: list[DeadLetter] = []
+
+    def all_heard() -> bool:
+        values = (one.value() for one in consumer.consume(10, 1.0) if one.error() is None)
+        heard.extend(msgspec.json.decode(value, type=DeadLetter) for value in values)
+        return len(heard) >= len(bad)
+
+    until(all_heard, what="the malformed labels are dead letters", deadline=120)
+    stop.set()
+    thread.join(60)
+    assert not thread.is_alive()
+    consumer.close()
+    letters.close()
+    assert {letter.value: letter.field for letter in heard} == bad
+    assert {(letter.topic, letter.offset) for letter in heard} == {(topic, i) for i in range(3)}
+    assert all(letter.reason and letter.key == b"p" for letter in heard)
+    assert all(letter.headers == (("ce_id", b"i"),) for letter in heard)
+    assert table.positions([f"{topic}-0"]) == {f"{topic}-0": 2}  # they are not told again
 
 
 def test_what_labels_say_of_a_window_is_published_for_whoever_reads_reports(

@@ -151,6 +151,13 @@ def test_each_block_of_commands_is_one_that_a_shell_understands(page: Path):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_no_block_is_indented_only_where_these_tests_do_not_see_it(page: Path):
+    fenced = r"^ *```.*?^ *```$"
+    outside = re.sub(fenced, "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    assert re.findall(r"\n\n(    \S.*)", outside) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_each_python_block_compiles_and_imports_what_is_there(page: Path):
     for block in blocks(page.read_text(), "python"):
         for node in ast.walk(ast.parse(block)):

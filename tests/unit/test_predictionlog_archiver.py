@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from monitor.errors import StoreError
+from monitor.errors import KafkaError, StoreError
 from monitor.predictionlog import archiver as archiving
 from monitor.predictionlog.archiver import Archiver, BatchSize
 from tests.archive import SOURCE, TOPIC, World, event, message
@@ -23,6 +23,9 @@ class Record:
 
     def error(self) -> None:
         return None
+
+    def topic(self) -> str:
+        return TOPIC
 
     def partition(self) -> int:
         return 0
@@ -46,7 +49,7 @@ class Record:
 class Broker:
     """A consumer's client: each look at it plays the next step, a list of records or what happens."""
 
-    def __init__(self, *steps: list[Record] | Callable[[], list[Record]]) -> None:
+    def __init__(self, *steps: list[Record] | Callable[[], list[Record] | None]) -> None:
         self._steps = list(steps)
 
     def __call__(self, _: object) -> Broker:
@@ -61,7 +64,7 @@ class Broker:
             self._assign = None
             return []
         step = self._steps.pop(0) if self._steps else []
-        return step() if callable(step) else step
+        return (step() or []) if callable(step) else step
 
     def get_watermark_offsets(self, *_: object, **__: object) -> tuple[int, int]:
         return 0, 1_000
@@ -103,3 +106,50 @@ def test_a_batch_given_up_at_the_end_takes_what_came_after_it_along(world, monke
     archiver.run(stop)
     assert world.table.positions([SOURCE]) == {SOURCE: None}  # all three are read again
     assert (archiver.counts.rows, len(world.rows)) == (0, 0)
+
+
+def test_what_is_no_event_is_a_dead_letter_before_the_position_passes_over_it(world, monkeypatch):
+    stop = threading.Event()
+
+    def at_last() -> list[Record]:
+        stop.set()
+        return [Record(3, b"{")]
+
+    broker = Broker([Record(0), Record(1, b"\xff"), Record(2)], at_last)
+    monkeypatch.setattr(archiving, "Consumer", broker)
+    said: list[tuple] = []
+
+    def told(letters) -> None:
+        said.append((world.table.positions([SOURCE])[SOURCE], *letters))
+
+    archiver = Archiver(world.table, world.rows, {}, app="a", size=BatchSize(rows=2), letters=told)
+    archiver.run(stop)
+    (before, first), (between, second) = said
+    assert (before, between) == (None, 2)
+    assert (first.topic, first.partition, first.offset, first.value) == (TOPIC, 0, 1, b"\xff")
+    assert first.field == "$"
+    assert "cannot be read" in first.reason
+    assert (second.offset, second.value) == (3, b"{")
+    assert world.table.positions([SOURCE]) == {SOURCE: 3}  # it is not told again
+    assert (archiver.counts.rows, archiver.counts.unreadable) == (2, 2)
+
+
+def test_while_no_dead_letter_can_be_written_nothing_is_passed_over(world, monkeypatch):
+    stop = threading.Event()
+    broker = Broker([Record(0, b"{"), Record(1), Record(2)], stop.set)
+    monkeypatch.setattr(archiving, "Consumer", broker)
+    troubles = iter([KafkaError("nobody may write there"), None])
+    heard = []
+
+    def told(letters) -> None:
+        trouble = next(troubles)
+        if trouble is not None:
+            assert world.table.positions([SOURCE]) == {SOURCE: None}
+            raise trouble
+        heard.extend(letters)
+
+    archiver = Archiver(world.table, world.rows, {}, app="a", size=BatchSize(rows=2), letters=told)
+    archiver.run(stop)
+    assert [letter.offset for letter in heard] == [0]
+    assert (archiver.counts.waits, archiver.counts.rows) == (1, 2)
+    assert world.table.positions([SOURCE]) == {SOURCE: 2}
