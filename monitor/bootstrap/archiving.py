@@ -153,8 +153,13 @@ def open_labelled_log(settings: Settings) -> LabelledLog:
 
 
 @contextmanager
-def open_label_judge(settings: Settings) -> Iterator[LabelJudge]:
+def open_label_judge(settings: Settings, health: Health | None = None) -> Iterator[LabelJudge]:
     """Give the judge of windows by their labels; at the end its broker and store are let go.
+
+    Parameters
+    ----------
+    health
+        Told what it waits for.
 
     Raises
     ------
@@ -181,6 +186,7 @@ def open_label_judge(settings: Settings) -> Iterator[LabelJudge]:
             said,
             patience=settings.log.label_patience_seconds,
             now=time.time,
+            pulse=None if health is None else health.pulse("judge"),
         )
 
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
-import sys
-import threading
 
 import click
 
 from monitor.bootstrap import run_archiver, shown_health
-from monitor.cli.options import SETTINGS_FILE, settings_option
+from monitor.cli.options import settings_option
 from monitor.cli.run import log_as_json
+from monitor.cli.supervised import asked_to_stop, supervised
 from monitor.errors import KafkaError, StoreError
 from monitor.settings import Settings
-from monitor.supervise import FAILED, follow_parent, supervise
+from monitor.supervise import FAILED, follow_parent
 
 #: Python's collector looks after so many new containers, not after 700: each row is one, and is in no cycle.
 COLLECT_AFTER = (500_000, 10, 10)
@@ -35,19 +33,13 @@ def archive(context: click.Context, settings: Settings, *, once: bool) -> None:
     if once:
         follow_parent(os.environ)
         context.exit(_work(settings))
-    command = [sys.executable, "-m", "monitor", "archive", "--once"]
-    file = context.meta.get(SETTINGS_FILE)
-    if file is not None:
-        command += ["--settings", str(file)]
-    context.exit(supervise(command, environment=os.environ))
+    context.exit(supervised(context, "archive", "--once"))
 
 
 def _work(settings: Settings) -> int:
     """Archive; what may be cured by waiting ends with a status that has the parent try again."""
     gc.set_threshold(*COLLECT_AFTER)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = asked_to_stop()
     try:
         with shown_health(settings) as health:
             run_archiver(settings, stop, health)

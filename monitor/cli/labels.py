@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import signal
+import os
 import sys
-import threading
 from pathlib import Path
 
 import click
 
-from monitor.bootstrap import open_label_judge, open_publisher
+from monitor.bootstrap import open_label_judge, open_publisher, shown_health
 from monitor.cli.options import PATH, as_json, print_json, settings_option
 from monitor.cli.run import log_as_json
 from monitor.cli.screen import instant, spoken
-from monitor.errors import KafkaError
+from monitor.cli.supervised import asked_to_stop, supervised
+from monitor.errors import KafkaError, RegistryUnavailable, StoreError
 from monitor.settings import Settings
+from monitor.supervise import FAILED, follow_parent
 
 #: Labels handed over before the broker is waited for: fewer than the publisher's queue holds.
 _AT_ONCE = 20_000
@@ -62,21 +63,24 @@ def load(
 
 @labels.command()
 @click.option("--once", is_flag=True, help="Judge what there is, say what came of it, and end.")
+@click.option("--unsupervised", is_flag=True, help="Do not start it again when it fails.")
 @settings_option
 @as_json
-def judge(settings: Settings, *, once: bool, as_json: bool) -> None:
+@click.pass_context
+def judge(
+    context: click.Context, settings: Settings, *, once: bool, unsupervised: bool, as_json: bool
+) -> None:
     """Measure windows again as their labels come: performance and fairness, reports and verdicts.
 
-    Until SIGTERM or Ctrl-C. One such process is enough; a second one says the same again.
+    Until SIGTERM or Ctrl-C. One such process is enough; a second one says the same again. One that fails is started
+    again, with growing pauses; it answers /livez, /readyz and /metrics as `monitor run` does.
     """
     if not once:
         log_as_json()
-        stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
-        with open_label_judge(settings) as judging:
-            judging.run(stop, seconds=settings.log.judge_seconds)
-        return
+        if unsupervised:
+            follow_parent(os.environ)
+            context.exit(_judge(settings))
+        context.exit(supervised(context, "labels", "judge", "--unsupervised"))
     with open_label_judge(settings) as judging:
         done = judging.cycle()
     if as_json:
@@ -107,3 +111,15 @@ def judge(settings: Settings, *, once: bool, as_json: bool) -> None:
     for version, why in done.refused.items():
         click.echo(f"Not judged: {'/'.join(version)}: {why}", err=True)
     sys.exit(1 if done.refused else 0)
+
+
+def _judge(settings: Settings) -> int:
+    """Judge as labels come; what may be cured by waiting ends with a status that has the parent try again."""
+    stop = asked_to_stop()
+    try:
+        with shown_health(settings) as health, open_label_judge(settings, health) as judging:
+            judging.run(stop, seconds=settings.log.judge_seconds)
+    except (KafkaError, RegistryUnavailable, StoreError) as error:
+        click.echo(f"monitor: {error}", err=True)
+        return FAILED
+    return 0

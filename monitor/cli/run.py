@@ -15,10 +15,11 @@ import structlog
 from monitor.actions.notice import Kind, Notice
 from monitor.actions.outbox import Refused
 from monitor.bootstrap import open_pager
-from monitor.cli.options import SETTINGS_FILE, settings_option
+from monitor.cli.options import settings_option
+from monitor.cli.supervised import supervised
 from monitor.errors import KafkaError, RegistryUnavailable, StoreError, without_credentials
 from monitor.settings import Settings
-from monitor.supervise import FAILED, follow_parent, supervise
+from monitor.supervise import FAILED, follow_parent
 
 #: A worker has a core. Work as small as a window's costs BLAS more to hand to its threads than to do; each library
 #: reads its variable when it is loaded.
@@ -45,11 +46,7 @@ def run(context: click.Context, role: str, settings: Settings, *, once: bool) ->
     if once:
         follow_parent(os.environ)
         context.exit(_work(settings, role))
-    command = [sys.executable, "-m", "monitor", "run", "--once", "--role", role]
-    file = context.meta.get(SETTINGS_FILE)
-    if file is not None:
-        command += ["--settings", str(file)]
-    context.exit(supervise(command, environment=os.environ, tell=_pager(settings)))
+    context.exit(supervised(context, "run", "--once", "--role", role, tell=_pager(settings)))
 
 
 def _pager(settings: Settings) -> Callable[[bool], None]:

@@ -11,6 +11,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
@@ -18,6 +19,7 @@ from msgspec.structs import replace
 
 from monitor.errors import KafkaError, MonitorError, RegistryUnavailable
 from monitor.events import ModelVersion
+from monitor.health import Pulse
 from monitor.metrics.fairness import classes_of
 from monitor.metrics.labelled import labelled_rows, outcome_of
 from monitor.policy.labelled import LabelledWindow, judge_labelled
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
     from monitor.profiles.profile import Profile
 
 log = structlog.get_logger(__name__)
+
+#: Seconds between two beats of a judge that waits for labels.
+_BEAT = 10.0
 
 _MANY = 100_000
 
@@ -141,6 +146,8 @@ class LabelJudge:
         Seconds after which a label whose prediction is unknown is reported; after twice as long it is given up.
     now
         Seconds since 1970 UTC.
+    pulse
+        Told of each window, and of what a cycle waits for.
     """
 
     def __init__(
@@ -153,7 +160,9 @@ class LabelJudge:
         *,
         patience: float,
         now: Callable[[], float],
+        pulse: Pulse | None = None,
     ) -> None:
+        self._pulse = pulse or Pulse("judge")
         self._log, self._store, self._baselines = labelled, store, baselines
         self._policy, self._said = policy, said
         self._patience, self._now = patience, now
@@ -167,12 +176,20 @@ class LabelJudge:
         while not stop.is_set():
             try:
                 done = self.cycle()
+                self._pulse.ready()
                 if done.reports:
                     log.info("judged", labels=done.labels, windows=len(done.reports))
             except MonitorError as error:
                 # The labels are still in the table: the next cycle looks at what this one did not get to.
+                self._pulse.wait(str(error))
                 log.warning("not_judged", why=str(error))
-            stop.wait(seconds)
+            self._rest(stop, seconds)
+
+    def _rest(self, stop: threading.Event, seconds: float) -> None:
+        """Wait, and be seen to live."""
+        until = monotonic() + seconds
+        while (left := until - monotonic()) > 0 and not stop.wait(min(left, _BEAT)):
+            self._pulse.beat()
 
     def cycle(self, models: Sequence[str] | None = None) -> Cycle:
         """Judge what the labels that came since the last cycle say.
@@ -292,6 +309,7 @@ class LabelJudge:
 
     def _judged(self, bench: _Bench, window: Window) -> Report | None:
         """Return the window's report, if it says anything that its last one did not."""
+        self._pulse.beat()
         report = judge_labelled(
             bench.window(window),
             0,

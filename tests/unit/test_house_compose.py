@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 import tomllib
 from importlib.metadata import files
 from pathlib import Path
@@ -147,6 +149,41 @@ def test_the_archiver_and_the_web_share_one_log_and_its_keys(tmp_path):
             assert any(Path(place).is_relative_to(mount) for mount in mounts)
             assert any(str(mount) in DOCKERFILE.partition("install -d")[2] for mount in mounts)
     assert f"127.0.0.1:{web.web.port}:{web.web.port}" in SERVICES["web"]["ports"]
+
+
+def test_who_works_on_the_log_beside_the_archiver_finds_it_its_keys_and_the_record(tmp_path):
+    archiver = load_settings(with_secrets_in(tmp_path, "archiver"))
+    for name in ("judge", "expiry"):
+        assert load_settings(with_secrets_in(tmp_path, name)).log == archiver.log
+        assert set(SERVICES["archiver"]["volumes"]) <= set(SERVICES[name]["volumes"])
+    assert SERVICES["judge"]["command"] == ["labels", "judge"]
+    # What is expired goes on the record that the web server's questions are on.
+    record = Path(load_settings(with_secrets_in(tmp_path, "expiry")).audit.path)
+    for name in ("expiry", "web", "monitor"):
+        mounts = dict(volume.split(":")[:2] for volume in SERVICES[name]["volumes"])
+        assert record.is_relative_to(mounts["monitor"])
+
+
+def test_expiry_goes_on_day_after_day_and_is_well_only_if_it_did(tmp_path):
+    shell, said, loop = SERVICES["expiry"]["entrypoint"]
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, does in (
+        ("monitor", f'echo "$@" >> {tmp_path}/calls; test $(wc -l < {tmp_path}/calls) -gt 1'),
+        (
+            "sleep",
+            f"test ! -s {tmp_path}/calls || test $(wc -l < {tmp_path}/calls) -lt 3 || kill $PPID",
+        ),
+        ("touch", f'echo "$@" >> {tmp_path}/touched'),
+    ):
+        (programs / name).write_text(f"#!/bin/sh\n{does}\n")
+        (programs / name).chmod(0o755)
+    environment = {"PATH": f"{programs}:{os.environ['PATH']}"}
+    subprocess.run([shell, said, loop.replace("$$", "$")], env=environment, check=False)
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert calls == ["log expire"] * 3
+    assert (tmp_path / "touched").read_text().splitlines() == ["/tmp/expired"] * 2
+    assert "/tmp/expired" in SERVICES["expiry"]["healthcheck"]["test"][1]
 
 
 def test_on_this_machine_the_defaults_of_the_settings_reach_the_stack():

@@ -103,3 +103,27 @@ def test_only_the_one_that_acts_has_a_disk():
     kept = [e["value"] for e in container["env"] if e["name"].endswith(("__PATH", "__OUTBOX"))]
     assert kept
     assert all(path.startswith(f"{disk['mountPath']}/") for path in kept)
+
+
+def test_the_log_is_expired_daily_by_a_job_that_finds_it_and_its_policy():
+    (block,) = (
+        block
+        for block in blocks((REPOSITORY / "docs/deploy.md").read_text(), "yaml")
+        if "kind: CronJob" in block
+    )
+    spec = yaml.safe_load(block)["spec"]
+    assert re.fullmatch(r"\d+ \d+ \* \* \*", spec["schedule"])
+    pod = spec["jobTemplate"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    command, _ = resolve(" ".join(["monitor", *container["args"]]))
+    assert command.name == "expire"
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert set(mounts) == {volume["name"] for volume in pod["volumes"]}
+    said = {one["name"]: one["value"] for one in container["env"]}
+    for name, volume in {
+        "MONITOR_LOG__PATH": "log",
+        "MONITOR_LOG__KEYS": "log",
+        "MONITOR_AUDIT__PATH": "log",
+        "MONITOR_LOG__MASTER_KEY_FILE": "secrets",
+    }.items():
+        assert said[name].startswith(f"{mounts[volume]}/")
