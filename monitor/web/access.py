@@ -14,6 +14,9 @@ from monitor.web.limits import RateLimit
 #: Tells OpenAPI that there are bearer tokens; `Auth` reads them.
 _BEARER = HTTPBearer(auto_error=False, bearerFormat="JWT", description="With the claim `roles`.")
 
+#: What a browser says of a request that a page of this very server makes.
+_SAME = "same-origin"
+
 
 class Refused(Exception):
     """A request that is not answered.
@@ -76,7 +79,7 @@ class Door:
             raise Refused(429, "too many tries", retry_after=wait)
         if not isinstance(self._auth, BearerTokens):
             raise Refused(401, "no token is of use here")
-        if request.headers.get("sec-fetch-site") != "same-origin":
+        if request.headers.get("sec-fetch-site") != _SAME:
             raise Refused(401, "a form of another site is not accepted")
         try:
             return self._auth.ends(token)
@@ -104,6 +107,9 @@ def requires(role: Role) -> Callable[..., Caller]:
         found = door.enter(request)
         if not found.may(role):
             raise Refused(403, f"the role {role.value} is needed")
+        # A browser sends a proxy's cookie along whoever asks: another site's page must not change anything.
+        if role is Role.OPERATOR and request.headers.get("sec-fetch-site", _SAME) != _SAME:
+            raise Refused(403, "a page of another site changes nothing here")
         return found
 
     return caller

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 ROUTERS = (
     "monitor.web.api.health:router",
     "monitor.web.api.predictions:router",
+    "monitor.web.api.expiry:router",
     "monitor.web.pages.sign_in:router",
     "monitor.web.pages.routes:router",
 )

@@ -40,7 +40,7 @@ class Role(enum.StrEnum):
     AUDITOR
         See those too; includes READER.
     OPERATOR
-        Change something, such as which version serves; includes READER.
+        Have the log forget what is due; includes READER.
     """
 
     READER = "reader"

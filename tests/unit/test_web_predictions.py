@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import io
 from types import SimpleNamespace
 
@@ -306,3 +307,31 @@ def test_the_interface_describes_itself(reader):
     asked = {one["name"] for one in said["paths"]["/v1/predictions"]["get"]["parameters"]}
     assert {"model", "where", "cursor", "format", "protected"} <= asked
     assert said["components"]["securitySchemes"]["HTTPBearer"]["scheme"] == "bearer"
+
+
+def test_an_operator_has_the_log_forget_what_is_due_and_it_is_on_the_record(tmp_path):
+    world = World(tmp_path)
+    world.write(event(0), event(1, event_time=TODAY - dt.timedelta(days=4_000)))
+    operator = client_of(world, "otto", "operator")
+    for dry_run in (True, False):
+        answer = operator.post("/v1/log/expire", json={"dry_run": dry_run})
+        assert answer.status_code == 200, answer.text
+        (due,) = answer.json()["models"]
+        assert (due["model"], due["rows"], len(due["days"])) == ("team's/credit", 1, 1)
+        assert world.log.rows() == (2 if dry_run else 1)
+    assert {(said["actor"], said["stage"]) for said in world.recorded} == {
+        ("otto", "intent"),
+        ("otto", "done"),
+    }
+
+
+@pytest.mark.parametrize("role", ["reader", "auditor"])
+def test_nobody_else_has_the_log_forget_anything(tmp_path, role):
+    world = World(tmp_path)
+    world.write(event(1, event_time=TODAY - dt.timedelta(days=4_000)))
+    assert client_of(world, "rita", role).post("/v1/log/expire", json={}).status_code == 403
+    elsewhere = client_of(world, "otto", "operator").post(
+        "/v1/log/expire", json={}, headers={"Sec-Fetch-Site": "cross-site"}
+    )
+    assert elsewhere.status_code == 403
+    assert (world.log.rows(), world.recorded) == (1, [])

@@ -21,7 +21,8 @@ from monitor.web.rooms import Opened, Rooms
 
 router = APIRouter(prefix="/v1/predictions", tags=["predictions"])
 
-_REFUSALS: dict[int | str, dict[str, Any]] = {
+#: How requests are refused here.
+REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"description": "Something asked for cannot be understood."},
     401: {"description": "No token, or none that is accepted."},
     403: {"description": "The role is not theirs."},
@@ -91,7 +92,7 @@ class Page(BaseModel):
     next: str | None = Field(description="Cursor of the page before these rows; none at the end.")
 
 
-@router.get("", response_model=Page, responses={**_FORMATS, **_REFUSALS})
+@router.get("", response_model=Page, responses={**_FORMATS, **REFUSALS})
 def predictions(
     question: Annotated[Question, Query()], caller: Reader, rooms: Opened, request: Request
 ) -> Response:
@@ -99,14 +100,14 @@ def predictions(
     return _answer(question, caller, rooms, request)
 
 
-@router.post("/query", response_model=Page, responses={**_FORMATS, **_REFUSALS})
+@router.post("/query", response_model=Page, responses={**_FORMATS, **REFUSALS})
 def query(question: Question, caller: Reader, rooms: Opened, request: Request) -> Response:
     """Return the same, asked in a body: no proxy on the way writes a person's name into its log."""
     return _answer(question, caller, rooms, request)
 
 
 @router.get(
-    "/{prediction_id:path}", responses={**_REFUSALS, 404: {"description": "Not in the log."}}
+    "/{prediction_id:path}", responses={**REFUSALS, 404: {"description": "Not in the log."}}
 )
 def explanation(
     prediction_id: Text,
