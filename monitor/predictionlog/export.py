@@ -6,11 +6,17 @@ import csv
 import datetime as dt
 import io
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+#: What a formula, or a call of another program, begins with.
+_COMPUTED = ("=", "+", "-", "@", "\t", "\r")
+
+_is_number = re.compile(r"[+-]\d+(\.\d+)?(e[+-]?\d+)?", re.ASCII | re.IGNORECASE).fullmatch
 
 #: Columns that hold a JSON object.
 _NESTED = ("features", "groups")
@@ -26,15 +32,18 @@ def plain(rows: pa.Table) -> Iterator[dict[str, Any]]:
 def to_csv(rows: pa.Table) -> str:
     r"""Return the rows as CSV (RFC 4180) with a header; features and groups as JSON text.
 
+    It is opened in spreadsheets, and what it holds was written by strangers: a text that one would take for a formula
+    has an apostrophe before it. JSON and Parquet hold every text as it is.
+
     Examples
     --------
-    >>> to_csv(pa.table({"score": [0.5], "features": ['{"age": 4}']}))
-    'score,features\r\n0.5,"{""age"": 4}"\r\n'
+    >>> to_csv(pa.table({"score": [-0.5], "features": ['{"age": 4}'], "source": ["=1+1"]}))
+    'score,features,source\r\n-0.5,"{""age"": 4}",\'=1+1\r\n'
     """
     out = io.StringIO(newline="")
     writer = csv.writer(out)
-    writer.writerow(rows.column_names)
-    writer.writerows(map(text, row.values()) for row in rows.to_pylist())
+    writer.writerow(map(_cell, rows.column_names))
+    writer.writerows(map(_cell, row.values()) for row in rows.to_pylist())
     return out.getvalue()
 
 
@@ -49,3 +58,10 @@ def to_parquet(rows: pa.Table) -> bytes:
 def text(value: Any) -> Any:
     """Return a date or time as text, anything else as it is."""
     return value.isoformat() if isinstance(value, dt.date) else value
+
+
+def _cell(value: Any) -> Any:
+    """Return a value that no spreadsheet computes; a class that is named ``-1`` stays one."""
+    if isinstance(value, str) and value.startswith(_COMPUTED) and not _is_number(value):
+        return f"'{value}"
+    return text(value)

@@ -137,6 +137,29 @@ def test_the_other_formats_hold_the_same_rows(reader):
     assert rows["event_id"].to_pylist() == ["event-2", "event-1", "event-0"]
 
 
+@pytest.mark.parametrize(
+    ("answer", "shown"),
+    [
+        ("=1+1", "'=1+1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"),
+        ("-1+1", "'-1+1"),
+        ("\t=1", "'\t=1"),
+        ("-1", "-1"),
+        (-2.5e-9, "-2.5e-09"),
+        ("approve", "approve"),
+    ],
+)
+def test_no_cell_of_a_csv_is_computed_by_the_spreadsheet_that_opens_it(tmp_path, answer, shown):
+    world = World(tmp_path)
+    world.write(event(0, prediction=answer))
+    asked = client_of(world, "rita", "reader").get(
+        "/v1/predictions", params=CREDIT | {"format": "csv"}
+    )
+    (row,) = csv.DictReader(io.StringIO(asked.text, newline=""))
+    assert row["prediction"] == shown
+
+
 def test_protected_attributes_and_who_a_pseudonym_is_are_for_auditors(reader, world):
     for said in (
         {"protected": True},
