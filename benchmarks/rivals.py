@@ -26,7 +26,8 @@ REQUIREMENTS = {
         "scipy>=1.15,<2",
         "statsmodels>=0.14.5",
     ),
-    "whylogs": ("whylogs>=1.6,<1.7", "numpy<2", "pandas>=2.2,<3", "pyarrow"),
+    # It wants NumPy before 2, later releases of Arrow want 2.
+    "whylogs": ("whylogs>=1.6,<1.7", "numpy<2", "pandas>=2.2,<3", "pyarrow>=17,<20"),
 }
 
 #: None of them may call home: the tries would be timed, and whom they are used by is nobody's business.
