@@ -54,6 +54,14 @@ def load(
                     where=settings.kafka.bootstrap,
                     fix="Look at the broker, and load the file again: nothing counts twice.",
                 )
+        counts = publisher.labels.counts
+    lost = counts.dropped + counts.invalid
+    if lost:
+        raise KafkaError(
+            f"{lost:,} of {len(read.labels):,} labels were refused, the others are published",
+            where=settings.kafka.bootstrap,
+            fix="The log above says why; mend those, and load the file again: nothing counts twice.",
+        )
     done = {"file": str(file), "labels": len(read.labels), "unlabelled_rows": read.unlabelled}
     if as_json:
         print_json(done)

@@ -74,6 +74,23 @@ def test_a_file_of_labels_is_archived_exactly_once_across_two_archivers(
     assert len(set(rows["prediction_id"].to_pylist())) == LABELLED
 
 
+def test_a_label_that_kafka_refuses_is_not_said_to_be_published(
+    kafka, topics, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("MONITOR_KAFKA__BOOTSTRAP", kafka.bootstrap)
+    monkeypatch.setenv("MONITOR_TOPICS__LABELS", topics("labels"))
+    file = tmp_path / "labels.csv"
+    with file.open("w", newline="") as out:
+        writer = csv.writer(out)
+        writer.writerow(["prediction_id", "label", "label_time", "source"])
+        for number, source in enumerate(["bank", "x" * 2_000_000, "bank"]):
+            writer.writerow([f"p-{number}", 1, "2026-01-02T12:00:00Z", source])
+    ended = call(capsys, "labels", "load", str(file), "--model", "credit")
+    assert ended.code != 0
+    assert ended.out == ""
+    assert "1 of 3 labels were refused" in ended.err
+
+
 def test_malformed_labels_are_dead_letters_with_their_field_reason_and_bytes(
     kafka, topics, tmp_path
 ):
