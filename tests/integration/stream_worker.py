@@ -65,6 +65,9 @@ class CountingEngine:
             return {ModelVersion("blocked", "1")} - self.blocked
         return set()
 
+    def was_asked_after(self, version):
+        return False
+
     def learn(self, version, baseline):
         self.blocked.add(version)
 
