@@ -20,25 +20,16 @@ from msgspec.structs import replace
 from monitor.errors import KafkaError, MonitorError, RegistryUnavailable
 from monitor.events import ModelVersion
 from monitor.health import Pulse
-from monitor.metrics.fairness import classes_of
-from monitor.metrics.labelled import labelled_rows, outcome_of
-from monitor.policy.labelled import LabelledWindow, judge_labelled
+from monitor.outcomes.bench import Bench
+from monitor.policy.labelled import judge_labelled
 from monitor.policy.thresholds import with_thresholds
 from monitor.policy.verdict import decide
-from monitor.profiles.frames import profile_frame
-from monitor.profiles.layout import Layout
 from monitor.reports import Basis, Report, Verdict, Window
 
 if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-    from numpy.typing import NDArray
-
-    from monitor.baselines import Baseline
     from monitor.engine.records import BaselineSource
-    from monitor.policy.model import ModelPolicy, Policy
+    from monitor.policy.model import Policy
     from monitor.predictionlog.joined import LabelledLog, Source
-    from monitor.profiles.profile import Profile
 
 log = structlog.get_logger(__name__)
 
@@ -46,8 +37,6 @@ log = structlog.get_logger(__name__)
 _BEAT = 10.0
 
 _MANY = 100_000
-
-_PROFILES = 64
 
 #: Labelled reports remembered at once; those before are in the store.
 _KEPT = 10_000
@@ -268,7 +257,7 @@ class LabelJudge:
             return
         policy = with_thresholds(self._policy.of(subject.model), baseline.thresholds)
         sha256 = baseline.thresholds_sha256 or self._policy.sha256
-        bench = _Bench(self._log, baseline, policy, sha256)
+        bench = Bench(self._log, baseline, policy, sha256)
         for window in windows:
             report = self._judged(bench, window)
             if report is None:
@@ -307,7 +296,7 @@ class LabelJudge:
                 found[window].append(name)
         return found
 
-    def _judged(self, bench: _Bench, window: Window) -> Report | None:
+    def _judged(self, bench: Bench, window: Window) -> Report | None:
         """Return the window's report, if it says anything that its last one did not."""
         self._pulse.beat()
         report = judge_labelled(
@@ -327,7 +316,7 @@ class LabelJudge:
         revised = replace(report, revision=last.revision, closed_at=last.closed_at)
         return None if revised == last else replace(report, revision=last.revision + 1)
 
-    def _verdict(self, bench: _Bench, news: Report) -> Verdict:
+    def _verdict(self, bench: Bench, news: Report) -> Verdict:
         """Return what the policy makes of the windows judged by labels; clean ones end what labels began."""
         known = {report.id: report for report in self._around(bench, news.window)}
         mine = {
@@ -346,11 +335,11 @@ class LabelJudge:
         )
 
     @staticmethod
-    def _reach(bench: _Bench) -> float:
+    def _reach(bench: Bench) -> float:
         """How far apart two windows of one streak can end, seconds, and as much again."""
         return 2 * bench.policy.consecutive * bench.policy.windows.max_length
 
-    def _around(self, bench: _Bench, window: Window, *, just: bool = False) -> list[Report]:
+    def _around(self, bench: Bench, window: Window, *, just: bool = False) -> list[Report]:
         span = 0.0 if just else self._reach(bench)
         return self._store.reports(
             *bench.baseline.subject,
@@ -370,62 +359,3 @@ class LabelJudge:
                 waited_seconds=self._patience,
             )
         self._told = set(unmatched)
-
-
-@dataclass(frozen=True, slots=True)
-class _Bench:
-    """Reads windows of one version as the judge needs them."""
-
-    log: LabelledLog
-    baseline: Baseline
-    policy: ModelPolicy
-    policy_sha256: str
-    # Of the windows read last, since each streak that a window stands in asks for the same ones again.
-    _profiles: dict[Window, Profile] = field(default_factory=dict)
-
-    def window(self, window: Window) -> LabelledWindow:
-        layout = self.baseline.layout
-        frame = self.log.window(self.baseline.subject, window, layout.groups)
-        found = labelled_window(frame, window, self.baseline)
-        self._profiles[window] = found.profile
-        if len(self._profiles) > _PROFILES:
-            del self._profiles[next(iter(self._profiles))]
-        return found
-
-    def merged(self, windows: Sequence[Window]) -> Profile | None:
-        merged: Profile | None = None
-        for window in windows:
-            profile = self._profiles.get(window) or self.window(window).profile
-            merged = profile if merged is None else merged.merge(profile)
-        return merged
-
-
-def labelled_window(frame: pd.DataFrame, window: Window, baseline: Baseline) -> LabelledWindow:
-    """Return a window of joined rows as it is judged: without the features, which labels say nothing of."""
-    layout = baseline.layout
-    plain = Layout(
-        features=(), prediction=layout.prediction, score=layout.score, groups=layout.groups
-    )
-    answer, truth = ("prediction", "label") if layout.is_classifier else ("number", "truth")
-    score = None if layout.score is None else "score"
-    profile = profile_frame(frame, plain, prediction=answer, score=score, label=truth)
-    outcome = outcome_of(
-        frame,
-        prediction=answer,
-        label=truth,
-        score=score,
-        classes=classes_of(baseline.profile) if layout.is_classifier else (),
-    )
-    known = frame[labelled_rows(frame, answer, truth)]
-    sets: list[tuple[str, ...]] = [(name,) for name in layout.groups]
-    if len(layout.groups) > 1:
-        sets.append(layout.groups)
-    groups = {names: _joined(known, names) for names in sets}
-    return LabelledWindow(window, profile, outcome, groups)
-
-
-def _joined(frame: pd.DataFrame, names: Sequence[str]) -> NDArray[np.str_]:
-    first, *others = (frame[name] for name in names)
-    for labels in others:
-        first = first + " & " + labels
-    return first.to_numpy(str)
