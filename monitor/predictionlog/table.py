@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from deltalake import (
-    ColumnProperties,
     CommitProperties,
     DeltaTable,
     Schema,
@@ -28,7 +27,7 @@ from deltalake.exceptions import (
 )
 
 from monitor.errors import MonitorError, StoreError
-from monitor.predictionlog.schema import PREDICTIONS, TableLayout
+from monitor.predictionlog.schema import PREDICTIONS, WRITER, TableLayout
 
 if TYPE_CHECKING:
     import polars as pl
@@ -42,25 +41,6 @@ _LARGE = 64 << 20
 
 #: Hours after which a file that no commit names was left by a writer that died. One at work takes seconds.
 _ORPHANED = 1
-
-#: Columns whose values are nearly all different: looking for a dictionary costs a quarter of writing, and finds none.
-_UNIQUE = (
-    "event_id",
-    "prediction_id",
-    "event_time",
-    "score",
-    "features",
-    "protected",
-    "subject",
-    "kafka_offset",
-)
-
-#: One file in a directory of each day and model; ZSTD halves what SNAPPY leaves.
-_WRITER = WriterProperties(
-    compression="ZSTD",
-    compression_level=1,
-    column_properties={name: ColumnProperties(dictionary_enabled=False) for name in _UNIQUE},
-)
 
 _COLOURS = re.compile("\x1b\\[[0-9;]*m")
 
@@ -107,7 +87,7 @@ class PredictionTable:
         uri: str,
         storage: Mapping[str, str] | None = None,
         *,
-        writer: WriterProperties = _WRITER,
+        writer: WriterProperties = WRITER,
         layout: TableLayout = PREDICTIONS,
     ) -> None:
         self.uri = uri
