@@ -7,6 +7,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
+from monitor.actions.by_hand import check_reason
 from monitor.actions.past import next_step, step_id
 from monitor.actions.ports import Clock, DecisionLog
 from monitor.actions.target import digest
@@ -58,10 +59,7 @@ def adopt_policy(
     VersionNotFound, RegistryUnavailable, RegistryError
         If it was not done; that is on record, too.
     """
-    if not reason.strip():
-        raise ActionRefused(
-            "no reason is given", where="/".join(version), fix="Say why: it goes on the record."
-        )
+    check_reason(reason, "/".join(version))
     try:
         stored = registry.thresholds(version)
     except BaselineError as error:

@@ -54,10 +54,7 @@ def rollback_by_hand(
         If MLflow does not answer. Then ask again: if the alias was moved, the tags that are missing are written.
     """
     where = f"{model}@{alias}"
-    if not reason.strip():
-        raise ActionRefused(
-            "no reason is given", where=where, fix="Say why: it goes on the record."
-        )
+    check_reason(reason, where)
     versions = {version.version: version for version in registry.versions(model)}
     if to not in versions:
         known = ", ".join(versions) or "none"
@@ -107,6 +104,20 @@ def rollback_by_hand(
         log.append(_failed(intent, error, now()))
         raise
     return _finish(registry, log, intent, bad=versions[to].number < int(left), now=now)
+
+
+def check_reason(reason: str, where: str) -> None:
+    """Refuse what a person asks for without saying why.
+
+    Raises
+    ------
+    ActionRefused
+        If the reason is blank.
+    """
+    if not reason.strip():
+        raise ActionRefused(
+            "no reason is given", where=where, fix="Say why: it goes on the record."
+        )
 
 
 def _finish(
