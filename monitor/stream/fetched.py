@@ -16,8 +16,8 @@ from aiokafka import conn
 from aiokafka.consumer import fetcher
 from aiokafka.record.default_records import _DefaultRecordBatchPy, _DefaultRecordPy
 from aiokafka.record.memory_records import MemoryRecords
-from aiokafka.record.util import decode_varint
 
+from monitor.engine.records import read_varint
 from monitor.stream import inbulk
 
 if TYPE_CHECKING:
@@ -155,19 +155,19 @@ class Tolerant(_DefaultRecordBatchPy):
             return self._without_headers()
 
     def _without_headers(self) -> _DefaultRecordPy:
-        length, start = decode_varint(self._buffer, self._pos)
-        _, place = decode_varint(self._buffer, start)  # attributes, which mean nothing yet
-        delta, place = decode_varint(self._buffer, place)
+        length, start = read_varint(self._buffer, self._pos)
+        _, place = read_varint(self._buffer, start)  # attributes, which mean nothing yet
+        delta, place = read_varint(self._buffer, place)
         kind = self.timestamp_type
         time = self.max_timestamp if kind == self.LOG_APPEND_TIME else self.first_timestamp + delta
-        number, place = decode_varint(self._buffer, place)
+        number, place = read_varint(self._buffer, place)
         key, place = self._field(place)
         value, _ = self._field(place)
         self._pos = start + length
         return _DefaultRecordPy(self.base_offset + number, time, kind, key, value, [])
 
     def _field(self, place: int) -> tuple[bytes | None, int]:
-        size, place = decode_varint(self._buffer, place)
+        size, place = read_varint(self._buffer, place)
         return (
             (None, place) if size < 0 else (bytes(self._buffer[place : place + size]), place + size)
         )
