@@ -31,7 +31,7 @@ from __future__ import annotations
 import re
 
 #: ``user:password@`` of an address.
-_CREDENTIALS = re.compile(r"(?<=://)[^\s/@]*:[^\s/]*@(?=[^\s/@]*)")
+_CREDENTIALS = re.compile(r"(?<=://)[^\s/@]*:[^\s/]*@")
 
 
 def without_credentials(text: str) -> str:

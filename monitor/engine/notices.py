@@ -114,9 +114,6 @@ def look(batch: Batch, events: Positions, layout: Layout, notes: Notes) -> None:
     for event in events[chosen].tolist():
         try:
             names = codec.decode(batch.record(event).value or b"", type=_Names).features.keys()
-        except (
-            msgspec.MsgspecError,
-            ValueError,
-        ):  # a name that is no text: nothing that is counted is called so
-            continue
+        except (msgspec.MsgspecError, ValueError):
+            continue  # a name that is no text: nothing that is counted is called so
         notes.look(known - names, names - known)

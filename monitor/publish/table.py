@@ -78,9 +78,8 @@ def _checked(table: pa.Table) -> pa.Table:
 
 def _complete(table: pa.Table) -> pa.Table:
     columns = {name: table[name] for name in table.column_names}
-    columns["event_time"] = columns["event_time"].cast(
-        _TIME, safe=False
-    )  # below a microsecond: cut off
+    # Below a microsecond it is cut off.
+    columns["event_time"] = columns["event_time"].cast(_TIME, safe=False)
     for name in ("model_name", "model_version"):
         columns[name] = columns[name].cast(pa.string())
     given = columns.get("event_id", pa.nulls(table.num_rows)).cast(pa.string())

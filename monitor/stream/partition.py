@@ -295,9 +295,8 @@ class OwnedPartition:
                     baseline = await asyncio.to_thread(self._baseline, version)
                 except RegistryError as error:
                     if self._engine.was_asked_after(version):
-                        self._engine.learn(
-                            version, None
-                        )  # it is counted as before, and asked after again later
+                        # It is counted as before, and asked after again later.
+                        self._engine.learn(version, None)
                         break
                     self._wait_for_registry(error)
                     await self._sleep(wait)
