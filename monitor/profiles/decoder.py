@@ -1,7 +1,8 @@
 """The JSON and MessagePack roads: one message, one event, one row of numbers.
 
-Nothing is decoded that is not used. A message is decoded by itself, so a bad one costs the batch nothing but itself;
-how is in `monitor.profiles.packing`.
+Nothing is decoded that is not used. Messages that are written like earlier ones are read by comparing them with those
+(`monitor.profiles.scanner`); what is left, each by itself (`monitor.profiles.packing`), so a bad one costs the batch
+nothing but itself.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 
 from monitor.errors import EventError
 from monitor.profiles.packing import Content, Packer
+from monitor.profiles.scanner import Scanner
 from monitor.profiles.times import epoch_seconds
 from monitor.profiles.vocabulary import Vocabulary
 
@@ -23,9 +25,13 @@ if TYPE_CHECKING:
 
     from monitor.events import ModelVersion
     from monitor.profiles.layout import Layout
+    from monitor.profiles.scanner import Scanned
 
     Floats = NDArray[np.float64]
     Positions = NDArray[np.intp]
+
+#: Fewer messages are read one by one as fast.
+_FEWEST = 32
 
 _PATH = " - at `$"
 
@@ -102,6 +108,8 @@ class RowDecoder:
         self._version = version
         self._content: Content = content
         self._packer = self._fresh()
+        self._scanner: Scanner | None = None
+        self._scans = content == "json"
 
     def decode(self, values: Sequence[bytes | None], *, event_ids: bool = False) -> Decoded:
         """Return the events that can be counted, and why the others cannot. Never raises on any bytes.
@@ -114,7 +122,32 @@ class RowDecoder:
             Whether to return the events' ids too.
         """
         if self._packer.vocabulary.full:
-            self._packer = self._fresh()
+            self._packer, self._scanner = self._fresh(), None
+        found = self._scan(values)
+        if found is None or self._scanner is None:
+            return self._pack(values, event_ids=event_ids)
+        left = found.left
+        if not len(left):
+            ids = found.ids() if event_ids else None
+            return Decoded(found.rows, found.times, self._packer.vocabulary, event_ids=ids)
+        rest = self._pack([values[i] for i in left.tolist()], event_ids=event_ids)
+        good = left if rest.index is None else left[rest.index]
+        self._scanner.learn(values, found, good)
+        return _together(found, rest, good)
+
+    def _scan(self, values: Sequence[bytes | None]) -> Scanned | None:
+        """Return what could be read the quick way; None if it does not pay."""
+        if len(values) < _FEWEST or not self._scans:
+            return None
+        if self._scanner is None:
+            try:
+                self._scanner = Scanner(self._packer.vocabulary, self._version, self._content)
+            except ImportError:
+                self._scans = False
+                return None
+        return self._scanner.scan(values)
+
+    def _pack(self, values: Sequence[bytes | None], *, event_ids: bool) -> Decoded:
         vocabulary = self._packer.vocabulary
         packed = self._packer.pack(values, ids=event_ids)
         rows = np.frombuffer(packed.buffer, np.float64, packed.filled // 8)
@@ -161,3 +194,20 @@ class RowDecoder:
 
 def _others(count: int, positions: list[int]) -> Positions:
     return np.delete(np.arange(count, dtype=np.intp), positions)
+
+
+def _together(found: Scanned, rest: Decoded, good: Positions) -> Decoded:
+    """Return what was scanned, and what was read afterwards, in the order of the messages."""
+    rows, times = found.rows, found.times
+    rows[good], times[good] = rest.rows, rest.times
+    ids = None
+    if rest.event_ids is not None:
+        ids = found.ids()
+        for position, event_id in zip(good.tolist(), rest.event_ids, strict=True):
+            ids[position] = event_id
+    if not rest.bad:
+        return Decoded(rows, times, rest.vocabulary, event_ids=ids)
+    bad = [(int(found.left[position]), error) for position, error in rest.bad]
+    index = _others(len(times), [position for position, _ in bad])
+    ids = None if ids is None else [ids[position] for position in index.tolist()]
+    return Decoded(rows[index], times[index], rest.vocabulary, index, bad, ids)

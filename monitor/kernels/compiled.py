@@ -1,0 +1,142 @@
+"""How a function is compiled, and the three instructions on words of eight bytes that Python has no name for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+from llvmlite import ir
+from numba.extending import intrinsic
+from numba.types import Array, float64, int64, uint8, uint64, void
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+#: What kernels take: bytes that they only read, and arrays that they may fill.
+BYTES = Array(uint8, 1, "C", readonly=True)
+INTEGERS = Array(int64, 1, "C")
+PAIRS = Array(int64, 2, "C")
+FLOATS = Array(float64, 1, "C")
+ROWS = Array(float64, 2, "C")
+
+#: To mypy what it makes is Any: it makes a call of what it decorates with one argument less.
+_instruction: Any = intrinsic
+
+_WORD = ir.IntType(64)
+_HERE = Path(__file__).parent
+
+
+def _edition() -> str:
+    """Return a name for these sources: Numba itself looks only at a kernel's own file, not at what it calls."""
+    said = hashlib.sha256()
+    for path in sorted(_HERE.glob("*.py")):
+        said.update(path.read_bytes())
+    return said.hexdigest()[:12]
+
+
+_KEPT = str(_HERE / "__pycache__" / _edition())
+
+
+def kernel(*takes: Any) -> Callable[[Function], Function]:
+    """Compile a function that takes these types, and fills what it is given, when it is defined; other threads run while it does.
+
+    What was compiled is kept in this room's ``__pycache__``; where that cannot be written, in Numba's own places; else
+    it is compiled at each start.
+    """
+    signature = void(*takes)
+
+    def compiled(function: Function) -> Function:
+        options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+        kept, numba.config.CACHE_DIR = numba.config.CACHE_DIR, _KEPT
+        try:
+            made = numba.njit(signature, cache=True, **options)(function)
+        except RuntimeError:  # no place to keep it
+            made = numba.njit(signature, **options)(function)
+        finally:
+            numba.config.CACHE_DIR = kept
+        return cast("Function", made)
+
+    return compiled
+
+
+def part(function: Function) -> Function:
+    """Let kernels call a function."""
+    return cast("Function", numba.njit(error_model="numpy")(function))
+
+
+@_instruction
+def byte_at(_: Any, data: Any, place: Any) -> Any:  # noqa: ARG001 - by name in calls
+    """Return the byte at a place of an array of bytes, as a whole number."""
+
+    def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        start = context.make_array(signature.args[0])(context, builder, given[0]).data
+        return builder.zext(builder.load(builder.gep(start, [given[1]])), _WORD)
+
+    return int64(data, int64), code
+
+
+@_instruction
+def word_at(_: Any, data: Any, place: Any) -> Any:  # noqa: ARG001 - by name in calls
+    """Return the eight bytes from a place on, the first one lowest."""
+
+    def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        start = context.make_array(signature.args[0])(context, builder, given[0]).data
+        place = builder.gep(start, [given[1]])
+        word = builder.load(builder.bitcast(place, _WORD.as_pointer()))
+        word.align = 1
+        return word
+
+    return uint64(data, int64), code
+
+
+@_instruction
+def zeros_below(_: Any, word: Any) -> Any:  # noqa: ARG001 - the same
+    """Return how many of a word's lowest bits are 0: 64 of none."""
+
+    def code(_context: Any, builder: Any, _signature: Any, given: Any) -> Any:
+        return builder.cttz(given[0], ir.Constant(ir.IntType(1), 0))
+
+    return int64(uint64), code
+
+
+@_instruction
+def zeros_above(_: Any, word: Any) -> Any:  # noqa: ARG001 - the same
+    """Return how many of a word's highest bits are 0: 64 of none."""
+
+    def code(_context: Any, builder: Any, _signature: Any, given: Any) -> Any:
+        return builder.ctlz(given[0], ir.Constant(ir.IntType(1), 0))
+
+    return int64(uint64), code
+
+
+@_instruction
+def as_double(_: Any, word: Any) -> Any:  # noqa: ARG001 - the same
+    """Return the number whose bits these are."""
+
+    def code(_context: Any, builder: Any, _signature: Any, given: Any) -> Any:
+        return builder.bitcast(given[0], ir.DoubleType())
+
+    return float64(uint64), code
+
+
+@_instruction
+def as_float(_: Any, word: Any) -> Any:  # noqa: ARG001 - the same
+    """Return the number whose bits the lower half of a word is."""
+
+    def code(_context: Any, builder: Any, _signature: Any, given: Any) -> Any:
+        half = builder.trunc(given[0], ir.IntType(32))
+        return builder.fpext(builder.bitcast(half, ir.FloatType()), ir.DoubleType())
+
+    return float64(uint64), code
+
+
+@_instruction
+def swapped(_: Any, word: Any) -> Any:  # noqa: ARG001 - the same
+    """Return a word with its bytes in the other order."""
+
+    def code(_context: Any, builder: Any, _signature: Any, given: Any) -> Any:
+        return builder.bswap(given[0])
+
+    return uint64(uint64), code

@@ -1,0 +1,154 @@
+"""Messages of JSON that are all written alike, into rows of numbers."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from monitor.kernels.compiled import (
+    BYTES,
+    FLOATS,
+    INTEGERS,
+    PAIRS,
+    ROWS,
+    byte_at,
+    kernel,
+    part,
+    word_at,
+)
+from monitor.kernels.decimals import decimal
+from monitor.kernels.slots import Slot
+from monitor.kernels.texts import behind_string, instant, matches
+from monitor.kernels.tokens import TOKEN_LENGTH, find
+
+NUMBER_OR_NULL, LABEL, INSTANT, ID, ANYTHING = map(
+    int, (Slot.NUMBER_OR_NULL, Slot.LABEL, Slot.INSTANT, Slot.ID, Slot.ANYTHING)
+)
+
+_QUOTE, _BACKSLASH = ord('"'), ord("\\")
+#: What ends a scalar that is no string: zeros stand behind the last message.
+_ENDS = (0, *b",}] \t\r\n")
+
+_NULL, _TRUE, _FALSE = (
+    np.uint64(int.from_bytes(word, "little")) for word in (b"null", b"true", b"false")
+)
+_LOW_HALF, _FIVE = np.uint64((1 << 32) - 1), np.uint64((1 << 40) - 1)
+
+
+@part
+def _behind_label(data, place):
+    """Return where a string or a word or number ends; -1 of one that is longer than those that are kept."""
+    if byte_at(data, place) == _QUOTE:
+        after = behind_string(data, place + 1, False)
+        return after if after > 0 else _behind_escapes(data, place + 1)
+    for after in range(place, place + TOKEN_LENGTH):
+        byte = byte_at(data, after)
+        if byte in _ENDS:
+            return after if after > place else -1
+    return -1
+
+
+@part
+def _behind_escapes(data, place):
+    after = place
+    while after < place + TOKEN_LENGTH:
+        byte = byte_at(data, after)
+        if byte == _QUOTE:
+            return after + 1
+        after += 2 if byte == _BACKSLASH else 1
+    return -1
+
+
+@part
+def _behind_anything(data, place):
+    """Return where a scalar ends that nobody asks for, but which must be one; -1 if that is not sure."""
+    if byte_at(data, place) == _QUOTE:
+        return behind_string(data, place + 1, True)
+    word = word_at(data, place)
+    if word & _LOW_HALF in (_NULL, _TRUE):
+        return place + 4
+    if word & _FIVE == _FALSE:
+        return place + 5
+    return decimal(data, place)[1]
+
+
+@kernel(
+    BYTES, INTEGERS, INTEGERS, INTEGERS, BYTES, INTEGERS, INTEGERS, INTEGERS,
+    INTEGERS, PAIRS, FLOATS, BYTES, ROWS, FLOATS, PAIRS, PAIRS,
+)  # fmt: skip
+def scan(
+    data, which, begins, ends, literals, bounds, kinds, targets,
+    token_slots, token_spans, token_codes, token_texts, rows, times, ids, stops,
+):  # fmt: skip
+    """Read messages that consist of the same literals, with values in between.
+
+    Parameters
+    ----------
+    data
+        Bytes, of which the last 64 are 0.
+    which
+        Messages to be read; of each, it and all that follows has an entry or a row.
+    begins, ends
+        Where each message lies in the data.
+    literals, bounds
+        The literals' bytes, seven more, and where each begins, and the last one ends: one more than there are slots.
+    kinds, targets
+        Of each slot: what may stand there, and which number of the row it is.
+    token_slots, token_spans, token_codes, token_texts
+        Labels, as `Tokens` has them.
+    rows, times, ids
+        Filled: numbers and codes; microseconds since 1970; where the text of the id begins and ends.
+    stops
+        Filled, shape (n, 3): -1 of a message that was read, else the slot that it was left at; the place; and whether
+        that is the slot's, or the literal's before it.
+    """
+    count = len(kinds)
+    for message in which:
+        place, end = begins[message], ends[message]
+        slot = at_value = 0
+        while True:
+            at_value = 0
+            start, stop = bounds[slot], bounds[slot + 1]
+            if not matches(data, place, literals, start, stop):
+                break
+            place += stop - start
+            if slot == count:
+                break
+            at_value = 1
+            kind = kinds[slot]
+            if kind <= NUMBER_OR_NULL:
+                if kind == NUMBER_OR_NULL and word_at(data, place) & _LOW_HALF == _NULL:
+                    value, after = math.nan, place + 4
+                else:
+                    value, after = decimal(data, place)
+                rows[message, targets[slot]] = value
+            elif kind == LABEL:
+                after = _behind_label(data, place)
+                if after > 0:
+                    entry = find(
+                        data, place, after, targets[slot], token_slots, token_spans, token_texts
+                    )
+                    if entry < 0:
+                        break
+                    rows[message, targets[slot]] = token_codes[entry]
+            elif kind == INSTANT:
+                moment, after = instant(data, place + 1)
+                if after < 0 or byte_at(data, place) != _QUOTE or byte_at(data, after) != _QUOTE:
+                    break
+                times[message] = moment
+                after += 1
+            elif kind == ANYTHING:
+                after = _behind_anything(data, place)
+            elif byte_at(data, place) == _QUOTE:
+                after = behind_string(data, place + 1, True)
+                if kind == ID:
+                    ids[message, 0], ids[message, 1] = place + 1, after - 1
+            else:
+                break
+            if after < 0:
+                break
+            place = after
+            slot += 1
+        stops[message, 0] = -1 if slot == count and place == end else slot
+        stops[message, 1], stops[message, 2] = place, at_value

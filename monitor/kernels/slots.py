@@ -1,0 +1,17 @@
+"""What may stand in a slot of a template."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Slot(enum.IntEnum):
+    """Numbers that the kernels know; those up to `LABEL` give a number of the row."""
+
+    NUMBER = 0
+    NUMBER_OR_NULL = 1
+    LABEL = 2
+    INSTANT = 3
+    STRING = 4
+    ID = 5
+    ANYTHING = 6

@@ -1,0 +1,205 @@
+"""The quick way through messages that are written alike: what it is not sure of, it leaves.
+
+What it reads, it reads as `monitor.profiles.packing` would have; a property holds them together. So it may be left
+out at any time, and is where Numba is not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+import numpy as np
+
+from monitor.kernels.slots import Slot
+from monitor.profiles.template import places_in_json, template, wanted
+from monitor.profiles.vocabulary import MISSING_CODE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from monitor.events import ModelVersion
+    from monitor.profiles.packing import Content
+    from monitor.profiles.template import Template
+    from monitor.profiles.vocabulary import Codes, Vocabulary
+
+    Floats = NDArray[np.float64]
+    Integers = NDArray[np.int64]
+
+#: Zeros behind the messages end every search.
+_PADDING = bytes(64)
+
+#: Ways of writing that are remembered, and tokens.
+_TEMPLATES, _TOKENS = 8, 20_000
+
+#: After so many batches in a row that were mostly left, only each sixteenth is tried.
+_PATIENCE = 8
+
+_JSON_SCALAR = re.compile(rb'"(?:[^"\\]|\\.)*"|[^\s{}\[\],:"]+')
+
+
+@dataclass(slots=True)
+class Scanned:
+    """What a scan returns.
+
+    Attributes
+    ----------
+    rows
+        Shape (n, width); a row that was left holds anything.
+    times
+        Seconds since 1970 UTC, shape (n,).
+    left
+        Messages that were not read, in order.
+    data
+        All messages, one behind the other.
+    id_spans
+        Where in it each event id begins and ends, shape (n, 2).
+    unknown
+        Of each message that was left at a label which nobody knows: which number of the row it is, and where it stands
+        in the data; else -1. Shape (n, 2).
+    """
+
+    rows: Floats
+    times: Floats
+    left: Integers
+    unknown: Integers
+    data: bytes
+    id_spans: Integers
+
+    def ids(self) -> list[str]:
+        """Return the event ids; of messages that were left, anything."""
+        return [str(self.data[a:b], "ascii", "replace") for a, b in self.id_spans.tolist()]
+
+    def token(self, message: int) -> tuple[int, bytes]:
+        """Return which number of its row a message was left at, and the label that stands there."""
+        target, place = self.unknown[message].tolist()
+        found = _JSON_SCALAR.match(self.data, place)
+        assert found is not None  # else it would not have been accepted
+        return target, found[0]
+
+
+class Scanner:
+    """Reads messages by the templates of those that came before.
+
+    Parameters
+    ----------
+    vocabulary
+        Whose codes the rows are written in.
+    version
+        What the events must say they are of; None to take any.
+    content
+        How they are written.
+
+    Raises
+    ------
+    ImportError
+        If Numba is not installed.
+    """
+
+    def __init__(
+        self, vocabulary: Vocabulary, version: ModelVersion | None, content: Content
+    ) -> None:
+        from monitor.kernels import json
+        from monitor.kernels.tokens import Tokens
+
+        self._vocabulary, self._content = vocabulary, content
+        self._scan: Callable[..., None] = json.scan
+        self._places = places_in_json
+        self._wanted = wanted(vocabulary.shape, version)
+        first = len(vocabulary.shape.numbers)
+        self._codes: dict[int, Codes] = dict(enumerate(vocabulary.all, first))
+        self._templates: list[Template] = []
+        self._tokens = Tokens()
+        self._vain = 0
+
+    def scan(self, values: Sequence[bytes | None]) -> Scanned:
+        """Return the rows of the messages that could be read."""
+        n = len(values)
+        given = (
+            [value or b"" for value in values] if None in values else cast("list[bytes]", values)
+        )
+        data = b"".join([*given, _PADDING])
+        bounds = np.zeros(n + 1, np.int64)
+        np.cumsum(np.fromiter(map(len, given), np.int64, n), out=bounds[1:])
+        found = Scanned(
+            np.empty((n, self._vocabulary.shape.width)),
+            np.zeros(n),
+            np.arange(n),
+            np.full((n, 2), -1, np.int64),
+            data,
+            np.zeros((n, 2), np.int64),
+        )
+        if self._vain >= _PATIENCE and self._vain % 16:
+            self._vain += 1
+            return found
+        left = found.left
+        read = []
+        for known in self._templates:
+            before = len(left)
+            left = self._read(known, found, left, bounds)
+            read.append(before - len(left))
+        order = np.argsort(read, kind="stable")[::-1]
+        self._templates = [self._templates[i] for i in order]
+        self._vain = self._vain + 1 if 2 * len(left) > n else 0
+        np.divide(found.times, 1e6, out=found.times)
+        found.left = left
+        return found
+
+    def _read(self, known: Template, found: Scanned, which: Integers, bounds: Integers) -> Integers:
+        """Read messages of one template; return those that are of another."""
+        if not len(which):
+            return which
+        stops = np.zeros((len(bounds) - 1, 3), np.int64)
+        self._scan(
+            np.frombuffer(found.data, np.uint8),
+            which,
+            bounds[:-1],
+            bounds[1:],
+            known.literals,
+            known.bounds,
+            known.slots,
+            known.targets,
+            self._tokens.slots,
+            self._tokens.spans,
+            self._tokens.codes,
+            self._tokens.texts,
+            found.rows,
+            found.times,
+            found.id_spans,
+            stops,
+        )
+        for target in known.absent.tolist():
+            found.rows[which, target] = MISSING_CODE if target in self._codes else np.nan
+        slot, place, at_value = stops[which].T
+        left: Integers = which[slot >= 0]
+        at_label = (slot >= 0) & (at_value > 0)
+        at_label[at_label] = known.slots[slot[at_label]] == Slot.LABEL
+        found.unknown[which[at_label], 0] = known.targets[slot[at_label]]
+        found.unknown[which[at_label], 1] = place[at_label]
+        return left
+
+    def learn(self, values: Sequence[bytes | None], found: Scanned, good: Integers) -> None:
+        """Remember what was left but turned out to be good: labels, and one more way of writing."""
+        if self._vain > _PATIENCE:
+            return
+        labelled = found.unknown[good, 0] >= 0
+        for target, token in {found.token(message) for message in good[labelled].tolist()}:
+            if len(self._tokens) < _TOKENS:
+                code = self._codes[target].learn(msgspec.json.decode(token))
+                self._tokens.learn(target, token, code)
+        other = good[~labelled]
+        if len(other) and len(self._templates) < _TEMPLATES:
+            self._learn_from(values[int(other[0])] or b"")
+
+    def _learn_from(self, example: bytes) -> None:
+        width = self._vocabulary.shape.width
+        new = template(example, self._places, self._wanted, width)
+        if new is None or any(new.same_as(known) for known in self._templates):
+            return
+        self._templates.append(new)
+        for target, codes in self._codes.items():
+            for value, code in (*codes.of_value.items(), *codes.of_bool.items()):
+                self._tokens.learn(target, msgspec.json.encode(value), code)

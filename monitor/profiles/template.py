@@ -1,0 +1,196 @@
+"""What the messages of one writer have in common: found once from an example, then only compared.
+
+A writer gives every event the same keys in the same order with the same spaces. So a message is a fixed text with slots
+for values, and reading one is comparing the text and reading the slots.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+import numpy as np
+
+from monitor.kernels.slots import Slot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from monitor.events import ModelVersion
+    from monitor.profiles.vocabulary import RowShape
+
+Path = tuple[str | int, ...]
+Place = tuple[Path, int, int]
+
+#: Bytes behind the last literal, so that it can be compared eight at a time.
+_SPARE = bytes(8)
+
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
+
+
+class Wanted(NamedTuple):
+    """What a slot is read for.
+
+    Attributes
+    ----------
+    target
+        Which number of the row it gives, if any.
+    """
+
+    slot: Slot
+    target: int = 0
+
+
+class Template(NamedTuple):
+    """A fixed text with slots.
+
+    Attributes
+    ----------
+    text
+        All literals, one behind the other.
+    bounds
+        Where each literal begins, and the last one ends, shape (slots + 2,).
+    slots, targets
+        What may stand in each slot, and which number of the row it gives, shape (slots,).
+    absent
+        Numbers of a row that no slot gives.
+    """
+
+    text: bytes
+    bounds: NDArray[np.int64]
+    slots: NDArray[np.int64]
+    targets: NDArray[np.int64]
+    absent: NDArray[np.int64]
+
+    @property
+    def literals(self) -> NDArray[np.uint8]:
+        """The text and some spare bytes."""
+        return np.frombuffer(self.text + _SPARE, np.uint8)
+
+    def same_as(self, other: Template) -> bool:
+        """Whether the other one reads the same messages."""
+        return self.text == other.text and np.array_equal(self.bounds, other.bounds)
+
+
+def wanted(shape: RowShape, version: ModelVersion | None) -> dict[Path, Wanted | None]:
+    """Return what is read of an event of this shape; None of what is part of the text.
+
+    Examples
+    --------
+    >>> from monitor.profiles.layout import Column, Kind, Layout
+    >>> from monitor.profiles.vocabulary import RowShape
+    >>> layout = Layout(
+    ...     features=(Column(name="age", kind=Kind.NUMERIC),),
+    ...     prediction=Column(name="prediction", kind=Kind.CATEGORICAL))
+    >>> wanted(RowShape.of(layout), None)["features", "age"]
+    Wanted(slot=<Slot.NUMBER_OR_NULL: 1>, target=0)
+    """
+    name = Wanted(Slot.STRING) if version is None else None
+    found: dict[Path, Wanted | None] = {
+        ("event_id",): Wanted(Slot.ID),
+        ("prediction_id",): Wanted(Slot.STRING),
+        ("event_time",): Wanted(Slot.INSTANT),
+        ("model_name",): name,
+        ("model_version",): name,
+    }
+    columns = shape.layout.columns
+    answer = len(columns) - 1
+    for target, index in enumerate(shape.numbers):
+        kind = Slot.NUMBER if index == answer else Slot.NUMBER_OR_NULL
+        found[_path(shape, index)] = Wanted(kind, target)
+    for target, index in enumerate(shape.coded, len(shape.numbers)):
+        found[_path(shape, index)] = Wanted(Slot.LABEL, target)
+    first = len(shape.numbers) + len(shape.coded)
+    for target, attribute in enumerate(shape.layout.groups, first):
+        found["groups", attribute] = Wanted(Slot.LABEL, target)
+    for index, place in shape.places():
+        path = _path(shape, index)
+        for i, target in enumerate(range(place.start, place.stop)):
+            found[*path, i] = Wanted(Slot.NUMBER, target)
+    return found
+
+
+def _path(shape: RowShape, index: int) -> Path:
+    column = shape.layout.columns[index]
+    return ("features", column.name) if index < shape.features else (shape.field(index),)
+
+
+def template(
+    example: bytes,
+    places: Callable[[bytes], Iterator[Place]],
+    wants: Mapping[Path, Wanted | None],
+    width: int,
+) -> Template | None:
+    """Return the template of messages like a good one; None if there is none that is sure.
+
+    Parameters
+    ----------
+    places
+        Yields path and place of each scalar of a message.
+    wants
+        What is read, as `wanted` says; anything may stand elsewhere.
+    width
+        How many numbers a row has.
+    """
+    pieces: list[bytes] = []
+    slots: list[Wanted] = []
+    seen: set[Path] = set()
+    end = 0
+    for path, start, stop in places(example):
+        if path in seen or _is_vector(path, wants):
+            return None
+        seen.add(path)
+        want = wants.get(path, Wanted(Slot.ANYTHING))
+        if want is not None:
+            pieces.append(example[end:start])
+            slots.append(want)
+            end = stop
+    pieces.append(example[end:])
+    given = {want.target for want in slots if want.slot <= Slot.LABEL}
+    return Template(
+        b"".join(pieces),
+        np.cumsum([0, *map(len, pieces)], dtype=np.int64),
+        np.array([want.slot for want in slots], np.int64),
+        np.array([want.target for want in slots], np.int64),
+        np.array(sorted(set(range(width)) - given), np.int64),
+    )
+
+
+def _is_vector(path: Path, wants: Mapping[Path, Wanted | None]) -> bool:
+    """Whether a vector is expected where there is a scalar: a null."""
+    return path not in wants and (*path, 0) in wants
+
+
+def places_in_json(message: bytes) -> Iterator[Place]:
+    """Yield path and place of each scalar of a JSON document that is known to be well formed.
+
+    Examples
+    --------
+    >>> list(places_in_json(b'{"a": [1, null], "b": "x"}'))
+    [(('a', 0), 7, 8), (('a', 1), 10, 14), (('b',), 22, 25)]
+    """
+    path: list[str | int] = []
+    key_next = False
+    for match in _TOKEN.finditer(message):
+        token = match[0]
+        if token == b"{":
+            path.append("")
+            key_next = True
+        elif token == b"[":
+            path.append(0)
+        elif token in {b"}", b"]"}:
+            path.pop()
+            key_next = False
+        elif token == b",":
+            key_next = isinstance(path[-1], str)
+            if not key_next:
+                path[-1] = int(path[-1]) + 1
+        elif key_next and token != b":":
+            path[-1] = msgspec.json.decode(token, type=str)
+            key_next = False
+        elif token != b":":
+            yield tuple(path), match.start(), match.end()
