@@ -9,8 +9,8 @@ NOT_INSTALLED = 2
 
 _MODULES = {
     "worker": (
-        "aiokafka click cramjam fairlearn faust influxdb_client jinja2 mlflow numpy pandas plotly prometheus_client "
-        "pyarrow pydantic rich river scipy slack_sdk structlog yaml zstandard"
+        "aiokafka click cramjam fairlearn faust influxdb_client jinja2 mlflow numba numpy pandas plotly "
+        "prometheus_client pyarrow pydantic rich river scipy slack_sdk structlog yaml zstandard"
     ),
     "worker,log": "cryptography deltalake polars",
     "worker,log,web": "fastapi jwt uvicorn",

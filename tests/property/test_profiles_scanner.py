@@ -194,3 +194,11 @@ def test_a_scan_stays_within_its_messages():
         assert found.index is not None
         assert found.index.tolist() == [2]
         assert not math.isnan(found.rows[0, 0])
+
+
+def test_without_numba_messages_are_decoded_as_before():
+    values = [message()] * 100
+    with mock.patch.dict("sys.modules", {"monitor.kernels": None}):
+        found = RowDecoder(NUMBER, VERSION).decode(values)
+    (plain,) = packed(NUMBER, [values])
+    assert told(found) == told(plain)
