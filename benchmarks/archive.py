@@ -26,10 +26,11 @@ from benchmarks.archive_scaling import produce
 from benchmarks.figures import Figure, cpu_seconds, figure
 from monitor.cli.archive import COLLECT_AFTER
 from monitor.events import ARROW_CONTENT, JSON_CONTENT, PredictionEvent, encode
-from monitor.predictionlog.archiver import Archiver, BatchSize
+from monitor.predictionlog.archiver import MESSAGES, Archiver, BatchSize
 from monitor.predictionlog.keys import KeyRing, MasterKey
+from monitor.predictionlog.messages import Message
 from monitor.predictionlog.query import Query, ask
-from monitor.predictionlog.rows import Message, Rows
+from monitor.predictionlog.rows import Rows
 from monitor.predictionlog.table import PredictionTable
 from monitor.publish.table import messages
 from monitor.servers import KafkaServer
@@ -69,8 +70,8 @@ def _archived(
     table, rows = _log(place)
 
     def run() -> None:
-        for value in values:
-            rows.add(value)
+        for start in range(0, len(values), MESSAGES):
+            rows.add(values[start : start + MESSAGES])
         held = table.positions([SOURCE])
         table.append(rows.take(), {SOURCE: (held[SOURCE] or 0) + n}, held)
 
@@ -102,8 +103,7 @@ def _from_kafka(place: Path, bootstrap: str, events: list[PredictionEvent]) -> F
 def _asked(place: Path, day: list[Message], days: int) -> list[Figure]:
     """Return how long a lookup takes in a log of so many days, each with as many rows."""
     table, rows = _log(place)
-    for message in day:
-        rows.add(message)
+    rows.add(day)
     one = rows.take()
     for back in range(days):
         date = NOON.date() - dt.timedelta(days=back)

@@ -11,9 +11,11 @@ from pathlib import Path
 from deltalake import WriterProperties
 
 from monitor.events import JSON_CONTENT, HumanOverride, PredictionEvent, encode
+from monitor.predictionlog.archiver import Gathered
 from monitor.predictionlog.keys import KeyRing, MasterKey
 from monitor.predictionlog.log import PredictionLog
-from monitor.predictionlog.rows import Message, Rows
+from monitor.predictionlog.messages import Message
+from monitor.predictionlog.rows import Rows
 from monitor.predictionlog.table import PredictionTable
 
 TOPIC = "predictions"
@@ -55,6 +57,12 @@ def message(event: PredictionEvent, offset: int = 0) -> Message:
     )
 
 
+def gather(rows: Gathered, *messages: Message) -> None:
+    """Have messages taken, or say what is wrong with the first that is not."""
+    for _, fault in sorted(rows.add(messages).items()):
+        raise fault
+
+
 class World:
     """A prediction log in a directory, with all that was recorded of its use."""
 
@@ -81,9 +89,9 @@ class World:
     def write(self, *events: PredictionEvent) -> None:
         """Archive events, in a commit of their own."""
         held = self.table.positions([SOURCE])
-        for one in events:
-            self.offset += 1
-            self.rows.add(message(one, self.offset))
+        first = self.offset + 1
+        self.offset += len(events)
+        gather(self.rows, *(message(one, first + at) for at, one in enumerate(events)))
         self.table.append(self.rows.take(), {SOURCE: self.offset}, held)
 
     def files(self) -> Iterator[tuple[Path, bytes]]:

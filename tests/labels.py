@@ -17,11 +17,11 @@ from monitor.outcomes.judge import LabelJudge
 from monitor.policy.load import parse_policy
 from monitor.predictionlog.joined import LabelledLog
 from monitor.predictionlog.labels import LABELS, LabelRows
-from monitor.predictionlog.rows import Message
+from monitor.predictionlog.messages import Message
 from monitor.predictionlog.table import PredictionTable
 from monitor.reports import Report, Severity, Status, Verdict, Window
 from monitor.stores.sqlite import SqliteStore
-from tests.archive import TODAY, World
+from tests.archive import TODAY, World, gather
 
 SUBJECT = ModelVersion("credit", "1")
 ROLES = Roles("prediction", "score", "label", ("sex", "race"))
@@ -166,9 +166,10 @@ class LabelWorld:
                 }
                 | said
             )
-            rows.add(
+            gather(
+                rows,
                 Message(
                     "labels", 0, self._label_offset, self.now - 60, b"", encode(event), JSON_CONTENT
-                )
+                ),
             )
         self.labels.append(rows.take(), {"labels-0": self._label_offset}, held)

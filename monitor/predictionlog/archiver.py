@@ -18,7 +18,7 @@ from monitor.errors import EventError, KafkaError, StoreError
 from monitor.health import Health
 from monitor.predictionlog.consumer import check_error, check_range, consumer_settings, message_of
 from monitor.predictionlog.letters import letter_of
-from monitor.predictionlog.rows import Message
+from monitor.predictionlog.messages import Message
 from monitor.predictionlog.table import Fenced, Positions, PredictionTable
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
 #: How long one look at the broker may take, seconds: no longer than a stop may be kept waiting.
 _POLL = 0.25
 
-#: Messages asked of the client at once.
-_MESSAGES = 5_000
+#: Messages asked of the client at once: as many as the processor's cache holds. Of 5,000 each costs half as much again.
+MESSAGES = 1_000
 
 #: Commits between two looks for small files.
 _COMMITS = 50
@@ -46,14 +46,8 @@ class Gathered(Protocol):
 
     def __len__(self) -> int: ...
 
-    def add(self, message: Message) -> int:
-        """Take a message's events; return how many.
-
-        Raises
-        ------
-        EventError
-            If it is not usable.
-        """
+    def add(self, messages: Sequence[Message]) -> dict[int, EventError]:
+        """Take what messages say; return which are not usable, by position, and why."""
 
     def take(self) -> pa.Table:
         """Return the rows as a table, and start anew."""
@@ -165,7 +159,7 @@ class Archiver:
             consumer.subscribe([self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke)
             while not stop.is_set():
                 self._pulse.beat()
-                messages = consumer.consume(_MESSAGES, timeout=_POLL)
+                messages = consumer.consume(MESSAGES, timeout=_POLL)
                 if self._assigned is not None:
                     self._take_over(consumer)  # the messages may still be of an earlier assignment
                     continue
@@ -215,6 +209,8 @@ class Archiver:
     def _take(self, messages: Sequence[KafkaMessage]) -> None:
         if messages and not self._batch.reached:
             self._batch.since = self._clock()
+        taken: list[Message] = []
+        records: list[KafkaMessage] = []
         for message in messages:
             error = message.error()
             if error is not None:
@@ -224,19 +220,24 @@ class Archiver:
             assert partition is not None
             assert offset is not None
             self._batch.reached[partition] = offset
-            taken = message_of(message, self._topic, partition, offset)
-            if taken is None:
+            one = message_of(message, self._topic, partition, offset)
+            if one is None:
                 self.counts.forwarded += 1
                 continue
-            self._batch.bytes += len(taken.value or b"")
-            try:
-                self._rows.add(taken)
-            except EventError as fault:
-                if self._letters is not None:
-                    self._batch.letters.append(letter_of(message, fault))
-                self.counts.unreadable += 1
-                self._health.set_aside.labels(self._part).inc()
-                log.warning("unreadable", partition=partition, offset=offset, why=str(fault))
+            self._batch.bytes += len(one.value or b"")
+            taken.append(one)
+            records.append(message)
+        for position, fault in sorted(self._rows.add(taken).items()):
+            self._set_aside(records[position], fault)
+
+    def _set_aside(self, message: KafkaMessage, fault: EventError) -> None:
+        if self._letters is not None:
+            self._batch.letters.append(letter_of(message, fault))
+        self.counts.unreadable += 1
+        self._health.set_aside.labels(self._part).inc()
+        log.warning(
+            "unreadable", partition=message.partition(), offset=message.offset(), why=str(fault)
+        )
 
     def _is_due(self) -> bool:
         batch, size = self._batch, self._size

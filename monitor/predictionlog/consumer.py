@@ -13,7 +13,7 @@ from confluent_kafka import Message as KafkaMessage
 from monitor.engine.intake import CONTENT_HEADER, FORWARDED_HEADER
 from monitor.errors import KafkaError
 from monitor.events import JSON_CONTENT
-from monitor.predictionlog.rows import Message
+from monitor.predictionlog.messages import Message
 
 log = structlog.get_logger(__name__)
 

@@ -21,21 +21,6 @@ from monitor.events import (
 from monitor.profiles.arrow import SIZE_CAP
 from monitor.profiles.inflation import survey
 
-_AS_WRITTEN = {"features": msgspec.Raw, "model_name": str, "model_version": str}
-
-
-def _field(info: Any) -> tuple[str, Any, Any]:
-    default: Any = {"default": info.default, "default_factory": info.default_factory}
-    return info.name, _AS_WRITTEN.get(info.name, info.type), msgspec.field(**default)
-
-
-#: An event whose features stay as they were written: they are most of it, and the log keeps them as JSON. Names are
-#: held to the contract by the whole decoding of the first event that bears them.
-Written: Any = msgspec.defstruct(
-    "Written", map(_field, msgspec.structs.fields(PredictionEvent)), kw_only=True, gc=False
-)
-
-_decode_written = msgspec.json.Decoder(Written).decode
 _decode_msgpack = msgspec.msgpack.Decoder(PredictionEvent).decode
 
 #: All that bytes from outside may do to the reader of Arrow; OSError and ValueError hold most of its errors. A time
@@ -51,28 +36,6 @@ _REFUSED = (
 )
 
 _NESTED = ("features", "groups")
-
-#: Features of so many bytes may hold an integer with more digits than Python reads: they are read to be sure.
-_LONG = 4_300
-
-
-def written(value: bytes | None) -> Any:
-    """Return a JSON event as a `Written`, at a third of the cost; None if it takes the whole decoding to be sure.
-
-    Short features without a bracket inside hold nothing nested, so they are what the contract asks for.
-
-    Raises
-    ------
-    msgspec.MsgspecError, UnicodeDecodeError
-        If it is no event.
-    """
-    event = _decode_written(value or b"")
-    features = bytes(event.features)
-    nested = features[:1] != b"{" or features.find(b"{", 1) > 0 or b"[" in features
-    if nested or len(features) > _LONG:
-        return None
-    event.features = features.decode()
-    return event
 
 
 def events_of(value: bytes | None, key: bytes | None, content: bytes) -> Sequence[PredictionEvent]:

@@ -14,8 +14,8 @@ import polars as pl
 
 from monitor.errors import StoreError
 from monitor.events import ModelVersion
+from monitor.predictionlog.apart import Protected
 from monitor.predictionlog.labels import ORDER
-from monitor.predictionlog.rows import Protected
 from monitor.profiles.layout import MISSING
 from monitor.profiles.vocabulary import label_of
 

@@ -19,7 +19,9 @@ from monitor.predictionlog.schema import TableLayout
 from monitor.profiles.vocabulary import label_of
 
 if TYPE_CHECKING:
-    from monitor.predictionlog.rows import Message
+    from collections.abc import Sequence
+
+    from monitor.predictionlog.messages import Message
 
 _INSTANT = pa.timestamp("us", tz="UTC")
 
@@ -61,37 +63,15 @@ class LabelRows:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def add(self, message: Message) -> int:
-        """Take a message's label; return 1.
-
-        Raises
-        ------
-        EventError
-            If it is none.
-        """
-        label = _label(message)
-        check_time("kafka.timestamp", message.arrived)
-        check_time("label_time", label.label_time.timestamp())
-        check_model(label.model_name)
-        time, said = label.label_time.astimezone(dt.UTC), label.label
-        self._rows.append(
-            (
-                time.date(),
-                label.model_name,
-                label.prediction_id,
-                label_of(said),
-                number_of("label", said),
-                label.revision,
-                time,
-                int(message.arrived * 1e6),
-                label.source,
-                message.topic,
-                message.partition,
-                message.offset,
-                0,
-            )
-        )
-        return 1
+    def add(self, messages: Sequence[Message]) -> dict[int, EventError]:
+        """Take the labels of messages; return which are none, by position, and why."""
+        refused = {}
+        for position, message in enumerate(messages):
+            try:
+                self._rows.append(_row(message))
+            except EventError as error:
+                refused[position] = error
+        return refused
 
     def take(self) -> pa.Table:
         """Return the rows as a table, and start anew."""
@@ -106,6 +86,29 @@ class LabelRows:
     def drop(self) -> None:
         """Forget what was gathered."""
         self._rows = []
+
+
+def _row(message: Message) -> tuple[Any, ...]:
+    label = _label(message)
+    check_time("kafka.timestamp", message.arrived)
+    check_time("label_time", label.label_time.timestamp())
+    check_model(label.model_name)
+    time, said = label.label_time.astimezone(dt.UTC), label.label
+    return (
+        time.date(),
+        label.model_name,
+        label.prediction_id,
+        label_of(said),
+        number_of("label", said),
+        label.revision,
+        time,
+        int(message.arrived * 1e6),
+        label.source,
+        message.topic,
+        message.partition,
+        message.offset,
+        0,
+    )
 
 
 def _label(message: Message) -> LabelEvent:

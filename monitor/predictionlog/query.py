@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from monitor.errors import InputError, StoreError
-from monitor.predictionlog.rows import Protected
+from monitor.predictionlog.apart import Protected
 from monitor.predictionlog.schema import SCHEMA, SEALED
 from monitor.predictionlog.where import Condition
 

@@ -12,7 +12,7 @@ import polars as pl
 
 from monitor.errors import StoreError
 from monitor.events import ModelVersion
-from monitor.predictionlog.rows import Protected
+from monitor.predictionlog.apart import Protected
 
 if TYPE_CHECKING:
     from monitor.predictionlog.keys import DataKey, KeyRing

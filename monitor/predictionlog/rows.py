@@ -1,54 +1,30 @@
-"""From events to rows: features as JSON, protected attributes sealed, subjects under pseudonyms."""
+"""From messages to rows: two roads, of which the short one takes JSON events as they were written."""
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pyarrow as pa
 
 from monitor.errors import EventError
 from monitor.events import JSON_CONTENT
-from monitor.predictionlog.events import events_of, written
-from monitor.predictionlog.limits import check_model, check_time, number_of
+from monitor.predictionlog.apart import Apart, Groups
+from monitor.predictionlog.columns import Events, rows_of
+from monitor.predictionlog.events import events_of
+from monitor.predictionlog.limits import check_model
 from monitor.predictionlog.schema import SCHEMA
-from monitor.profiles.vocabulary import label_of
+from monitor.predictionlog.written import as_column, decode_written, odd
 
 if TYPE_CHECKING:
+    from monitor.events import PredictionEvent
     from monitor.predictionlog.keys import KeyRing
+    from monitor.predictionlog.messages import Message
 
-_DAY = 86_400
-_EPOCH = dt.date(1970, 1, 1)
-
-#: Keys and combinations of attributes remembered.
+#: Message keys remembered.
 _REMEMBERED = 10_000
-
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.decode
-
-Row = tuple[Any, ...]
-
-
-class Message(NamedTuple):
-    """What the log needs of a Kafka message; `arrived` in seconds since 1970 UTC."""
-
-    topic: str
-    partition: int
-    offset: int
-    arrived: float
-    key: bytes | None
-    value: bytes | None
-    content: bytes
-
-
-class Protected(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is sealed: protected attributes, and features that are protected attributes too."""
-
-    groups: dict[str, Any] = {}
-    features: dict[str, Any] = {}
 
 
 class Rows:
@@ -73,159 +49,118 @@ class Rows:
         max_skew: float = 300.0,
     ) -> None:
         self._keys = keys
-        self._protected_features = protected_features
+        self._apart = Apart(protected_features)
         self._max_skew = max_skew
-        self._rows: list[Row] = []
-        self._protected: dict[tuple[str, tuple[str, ...]], AbstractSet[str]] = {}
-        self._versions: dict[bytes, tuple[str, str]] = {}
-        self._dates: dict[int, dt.date] = {}
+        self._batches: list[pa.RecordBatch] = []
+        self._rows = 0
+        #: Model and version that message keys name, of which an event was decoded whole.
+        self._versions: dict[bytes | None, tuple[str, str]] = {}
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return self._rows
 
-    def add(self, message: Message) -> int:
-        """Take a message's events; return how many.
+    def add(self, messages: Sequence[Message]) -> dict[int, EventError]:
+        """Take the events of some thousand messages; return which are not usable, by position, and why.
+
+        Of such a message no event is taken.
 
         Raises
         ------
-        EventError
-            If it is not usable: then none of them is taken.
         StoreError
             If a key cannot be had.
         """
-        check_time("kafka.timestamp", message.arrived)
-        event = self._at_once(message)
-        if event is not None:
-            self._rows.append(self._row(event, message, 0))
-            return 1
-        events = events_of(message.value, message.key, message.content)
-        rows = [self._row(event, message, index) for index, event in enumerate(events)]
-        self._rows += rows
-        self._remember(message.key, events)
-        return len(rows)
+        refused: dict[int, EventError] = {}
+        written, others = self._as_written(messages)
+        for events in (written, self._whole(messages, others, refused)):
+            batch, faults = rows_of(events, self._keys, max_skew=self._max_skew)
+            refused |= faults
+            self._rows += batch.num_rows
+            if batch.num_rows:
+                self._batches.append(batch)
+        return refused
 
     def take(self) -> pa.Table:
         """Return the rows as a table, and start anew."""
-        columns = zip(*self._rows, strict=True) if self._rows else ([] for _ in SCHEMA)
-        arrays = [
-            pa.array(values, field.type) for values, field in zip(columns, SCHEMA, strict=True)
-        ]
-        self._rows = []
-        return pa.Table.from_arrays(arrays, schema=SCHEMA)
+        table = pa.Table.from_batches(self._batches, SCHEMA)
+        self.drop()
+        return table
 
     def drop(self) -> None:
         """Forget what was gathered."""
-        self._rows = []
+        self._batches, self._rows = [], 0
 
-    def _at_once(self, message: Message) -> Any:
-        """Return a JSON event whose key is known from earlier ones; None if it takes the careful road."""
-        version = self._versions.get(message.key) if message.key is not None else None
-        if version is None or message.content != JSON_CONTENT:
-            return None
-        try:
-            event = written(message.value)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return None  # that road says what is wrong
-        if event is None or (event.model_name, event.model_version) != version:
-            return None
-        return event
+    def _as_written(self, messages: Sequence[Message]) -> tuple[Events, list[int]]:
+        """Return the events that need not be decoded whole, and the positions of all other messages."""
+        taken: list[tuple[Any, Groups, int]] = []
+        others: list[int] = []
+        versions, groups_of = self._versions, self._apart.groups
+        for position, message in enumerate(messages):
+            version = versions.get(message.key)
+            if version is not None and message.content == JSON_CONTENT:
+                try:
+                    event = decode_written(message.value or b"")
+                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                    pass  # the other road says what is wrong
+                else:
+                    groups = groups_of(bytes(event.groups))
+                    named = event.model_name, event.model_version
+                    if groups is not None and named == version:
+                        taken.append((event, groups, position))
+                        continue
+            others.append(position)
+        strange = self._strange(taken)
+        if strange:
+            others = sorted([*others, *(taken[row][2] for row in strange)])
+            taken = [one for row, one in enumerate(taken) if row not in strange]
+        events, of_events, positions = zip(*taken, strict=True) if taken else ((),) * 3
+        return Events(
+            events,
+            [messages[position] for position in positions],
+            positions,
+            [0] * len(events),
+            as_column([event.features for event in events]),
+            [groups.plain for groups in of_events],
+        ), others
 
-    def _remember(self, key: bytes | None, events: Sequence[Any]) -> None:
+    def _strange(self, taken: Sequence[tuple[Any, Groups, int]]) -> set[int]:
+        """Return which events may have in their features what is protected in any of them, or what has to be checked."""
+        if not taken:
+            return set()
+        events, groups, _ = zip(*taken, strict=True)
+        models = {event.model_name for event in events}
+        protected = map(self._apart.protected_features, models)
+        names = frozenset().union(*(one.names for one in set(groups)), *protected)
+        return odd([event.features for event in events], names)
+
+    def _whole(
+        self, messages: Sequence[Message], positions: Sequence[int], refused: dict[int, EventError]
+    ) -> Events:
+        """Return the events of these messages, all that the contract says checked."""
+        found: list[tuple[PredictionEvent, Message, int, int]] = []
+        for position in positions:
+            message = messages[position]
+            try:
+                events = events_of(message.value, message.key, message.content)
+                for event in events:
+                    check_model(event.model_name)
+            except EventError as error:
+                refused[position] = error
+                continue
+            found += [(event, message, position, at) for at, event in enumerate(events)]
+            self._remember(message.key, events)
+        said, of, places, indices = zip(*found, strict=True) if found else ((),) * 4
+        parts = [self._apart.split(event) for event in said]
+        return Events(
+            said,
+            of,
+            places,
+            indices,
+            pa.array([features for features, _ in parts], pa.string()),
+            [protected for _, protected in parts],
+        )
+
+    def _remember(self, key: bytes | None, events: Sequence[PredictionEvent]) -> None:
         if key is not None and events and events[0].version.key == key:
             if len(self._versions) >= _REMEMBERED:
                 self._versions.clear()
             self._versions[key] = events[0].version
-
-    def _row(self, event: Any, message: Message, index: int) -> Row:
-        seconds = event.event_time.timestamp()
-        check_time("event_time", seconds)
-        if seconds > message.arrived + self._max_skew:
-            raise EventError("event_time", f"{event.event_time} lies in the future of its arrival")
-        date = self._date(seconds)
-        features, sealed, key_id = self._seal(event, date)
-        override, prediction = event.human_override, event.prediction
-        if override is not None:
-            check_time("human_override.at", override.at.timestamp())
-        return (
-            date,
-            event.model_name,
-            event.model_version,
-            event.run_id,
-            event.event_id,
-            event.prediction_id,
-            round(seconds * 1e6),
-            int(message.arrived * 1e6),
-            label_of(prediction),
-            number_of("prediction", prediction),
-            event.score,
-            features,
-            sealed,
-            key_id,
-            None if event.subject is None else self._keys.pseudonym(event.subject),
-            event.session_id,
-            event.transaction_id,
-            *((None, None, None, None) if override is None else _override(override)),
-            event.latency_ms,
-            event.sampling_fraction,
-            event.deployment,
-            message.topic,
-            message.partition,
-            message.offset,
-            index,
-        )
-
-    def _seal(self, event: Any, date: dt.date) -> tuple[str, bytes | None, str | None]:
-        """Return the open features as JSON, the sealed rest, and the id of the key."""
-        features, groups = event.features, event.groups
-        protected = self._protected_names(event.model_name, tuple(groups))
-        # As it was written, unless a protected name may be in it: one with an escape may be any name.
-        as_written = isinstance(features, str)
-        if as_written and ("\\" in features or _mentions(features, protected)):
-            features, as_written = _features(features), False
-        held: dict[str, Any] = {}
-        if not as_written and not protected.isdisjoint(features):
-            held = {name: value for name, value in features.items() if name in protected}
-            features = {name: value for name, value in features.items() if name not in protected}
-        text = features if as_written else _encode(features).decode()
-        if not (groups or held):
-            return text, None, None
-        key = self._keys.key(date, event.model_name)
-        return text, key.seal(_encode(Protected(groups, held)), event.event_id), key.name
-
-    def _protected_names(self, model: str, groups: tuple[str, ...]) -> AbstractSet[str]:
-        known = self._protected.get((model, groups))
-        if known is None:
-            check_model(model)
-            if len(self._protected) >= _REMEMBERED:
-                self._protected.clear()
-            known = frozenset(groups) | self._protected_features(model)
-            self._protected[model, groups] = known
-        return known
-
-    def _date(self, seconds: float) -> dt.date:
-        day = int(seconds // _DAY)
-        date = self._dates.get(day)
-        if date is None:
-            date = self._dates[day] = _EPOCH + dt.timedelta(days=day)
-        return date
-
-
-def _features(text: str) -> Any:
-    """Return features that were passed over unread, read."""
-    try:
-        return _decode(text)
-    except msgspec.MsgspecError as error:  # such as a number that none can hold
-        raise EventError("features", f"cannot be read: {error}") from error
-
-
-def _mentions(text: str, names: AbstractSet[str]) -> bool:
-    for name in names:  # noqa: SIM110 - any() and its generator cost four times as much here
-        if name in text:
-            return True
-    return False
-
-
-def _override(override: Any) -> Row:
-    decision = override.decision
-    label = None if decision is None else label_of(decision)
-    return label, override.reviewer, override.reason, override.at

@@ -25,7 +25,7 @@ from monitor.events import (
 from monitor.predictionlog.archiver import Gathered
 from monitor.predictionlog.keys import KeyRing, MasterKey
 from monitor.predictionlog.labels import LabelRows
-from monitor.predictionlog.rows import Message as LoggedMessage
+from monitor.predictionlog.messages import Message as LoggedMessage
 from monitor.predictionlog.rows import Rows
 from monitor.profiles.arrow import ArrowDecoder
 from monitor.profiles.decoder import RowDecoder
@@ -131,18 +131,16 @@ def partition() -> Fuzzed:
 
 def _archived(gathered: Gathered, good: LoggedMessage) -> Fuzzed:
     """Whatever comes, all that is taken becomes a table, and every reader can show it."""
-    gathered.add(good)  # later ones of its key take the short road
+    gathered.add([good])  # later ones of its key take the short road
     gathered.drop()
 
     def fuzzed(data: bytes) -> None:
         kind, value = data[:1], data[1:]
         content = CONTENTS[ord(kind) & 3] if kind else b""
-        taken, fault = 0, None
-        try:
-            taken = gathered.add(good._replace(value=value, content=content))
-        except EventError as error:
-            fault = error
-        assert fault is None or (fault.field and fault.reason)
+        refused = gathered.add([good._replace(value=value, content=content)])
+        taken = len(gathered)
+        assert not (refused and taken)
+        assert all(fault.field and fault.reason for fault in refused.values())
         assert len(gathered.take().to_pylist()) == taken
 
     return fuzzed

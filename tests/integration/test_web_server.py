@@ -17,7 +17,7 @@ from monitor.predictionlog.keys import KeyRing, MasterKey
 from monitor.predictionlog.rows import Rows
 from monitor.predictionlog.table import PredictionTable
 from monitor.servers import Process
-from tests.archive import SOURCE, event, message
+from tests.archive import SOURCE, event, gather, message
 from tests.web import SECRET, token
 
 MASTER = base64.b64encode(os.urandom(32)).decode()
@@ -30,7 +30,7 @@ def place(tmp_path) -> Path:
     table.create()
     rows = Rows(KeyRing(tmp_path / "log.keys", MasterKey(MASTER)))
     for index in range(10):
-        rows.add(message(event(index), index))
+        gather(rows, message(event(index), index))
     table.append(rows.take(), {SOURCE: 9}, table.positions([SOURCE]))
     return tmp_path
 

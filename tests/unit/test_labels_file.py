@@ -11,8 +11,9 @@ from monitor.errors import EventError, InputError, MissingColumn
 from monitor.events import JSON_CONTENT, LabelEvent, encode
 from monitor.predictionlog.archiver import together
 from monitor.predictionlog.labels import LABELS, LabelRows
-from monitor.predictionlog.rows import Message
+from monitor.predictionlog.messages import Message
 from monitor.publish import PredictionPublisher
+from tests.archive import gather
 
 NOON = dt.datetime(2026, 1, 2, 12, tzinfo=dt.UTC)
 
@@ -90,7 +91,7 @@ def test_without_a_model_the_file_must_name_it(tmp_path):
 def test_labels_become_rows_in_the_words_of_predictions():
     rows = LabelRows()
     for offset, said in enumerate((True, 1.0, "good")):
-        rows.add(message(encode(label(label=said)), offset))
+        gather(rows, message(encode(label(label=said)), offset))
     table = rows.take()
     assert table.schema == LABELS.schema
     assert table["label"].to_pylist() == ["true", "1", "good"]
@@ -105,7 +106,7 @@ def test_labels_become_rows_in_the_words_of_predictions():
 def test_what_is_no_label_is_refused_and_nothing_of_it_kept(value):
     rows = LabelRows()
     with pytest.raises(EventError):
-        rows.add(message(value))
+        gather(rows, message(value))
     assert len(rows) == 0
 
 
@@ -123,7 +124,7 @@ def test_a_label_that_no_table_holds_is_refused_by_name(said, reason):
     rows = LabelRows()
     body = {**msgspec.to_builtins(label()), **said}
     with pytest.raises(EventError, match=reason):
-        rows.add(message(msgspec.json.encode(body)))
+        gather(rows, message(msgspec.json.encode(body)))
     assert rows.take().num_rows == 0
 
 

@@ -18,7 +18,7 @@ from monitor.events import JSON_CONTENT, LabelEvent, ModelVersion, encode
 from monitor.policy.model import Policy
 from monitor.predictionlog.labels import LABELS, LabelRows
 from monitor.predictionlog.log import PredictionLog
-from monitor.predictionlog.rows import Message
+from monitor.predictionlog.messages import Message
 from monitor.predictionlog.table import PredictionTable
 from monitor.registry.versions import RegisteredVersion
 from monitor.reports import (
@@ -38,7 +38,7 @@ from monitor.reports import (
     Verdict,
     Window,
 )
-from tests.archive import OVERRIDE, TODAY, World, event
+from tests.archive import OVERRIDE, TODAY, World, event, gather
 
 START = TODAY.timestamp() - 100
 WINDOW = Window(START, START + 300)
@@ -224,7 +224,9 @@ def test_the_story_says_what_turned_out_to_be_true_and_which_label_holds(around,
             revision=revision,
             source="ledger",
         )
-        rows.add(Message("labels", 0, offset, TODAY.timestamp(), b"", encode(said), JSON_CONTENT))
+        gather(
+            rows, Message("labels", 0, offset, TODAY.timestamp(), b"", encode(said), JSON_CONTENT)
+        )
     labels.append(rows.take(), {"labels-0": 1}, labels.positions(["labels-0"]))
     world.log = PredictionLog(
         world.table,

@@ -41,10 +41,11 @@ def test_there_is_one_key_a_day_and_model_whoever_asks_first(tmp_path):
 
 def test_what_is_sealed_opens_for_its_own_event_only(tmp_path):
     key = KeyRing(tmp_path, master_key()).key(DAY, "credit")
-    sealed = key.seal(b"Frau", "event-1")
-    assert key.open(sealed, "event-1") == b"Frau"
+    sealed, again, other = key.seal([b"Frau", b"Frau", b"Mann"], ["event-1", "event-1", "event-2"])
+    assert key.open(sealed, "event-1") == key.open(again, "event-1") == b"Frau"
+    assert key.open(other, "event-2") == b"Mann"
     assert b"Frau" not in sealed
-    assert key.seal(b"Frau", "event-1") != sealed
+    assert again != sealed
     for altered, event in ((sealed, "event-2"), (sealed[:-1] + b"x", "event-1")):
         with pytest.raises(StoreError, match="altered"):
             key.open(altered, event)
@@ -53,7 +54,8 @@ def test_what_is_sealed_opens_for_its_own_event_only(tmp_path):
 def test_rotating_the_master_key_leaves_data_keys_and_pseudonyms_as_they_are(tmp_path):
     old, new = master_key(), master_key()
     before = KeyRing(tmp_path, old)
-    sealed, pseudonym = before.key(DAY, "credit").seal(b"Frau", "e"), before.pseudonym("anna")
+    (sealed,) = before.key(DAY, "credit").seal([b"Frau"], ["e"])
+    pseudonym = before.pseudonym("anna")
     during = KeyRing(tmp_path, new, previous=old)
     assert during.key(DAY, "credit").open(sealed, "e") == b"Frau"
     done = during.rewrap()
@@ -68,7 +70,7 @@ def test_rotating_the_master_key_leaves_data_keys_and_pseudonyms_as_they_are(tmp
 
 def test_a_destroyed_key_is_gone_and_the_next_one_opens_nothing_of_it(tmp_path):
     ring = KeyRing(tmp_path, master_key())
-    sealed = ring.key(DAY, "credit").seal(b"Frau", "e")
+    (sealed,) = ring.key(DAY, "credit").seal([b"Frau"], ["e"])
     assert ring.days("credit") == [DAY]
     assert ring.destroy(DAY, "credit")
     assert not ring.destroy(DAY, "credit")

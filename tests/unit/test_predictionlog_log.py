@@ -15,7 +15,7 @@ from monitor.predictionlog.keys import KeyRing
 from monitor.predictionlog.query import DESTROYED, OPENED, Query
 from monitor.predictionlog.table import SMALL_FILES, Fenced, PredictionTable
 from monitor.predictionlog.where import parse_condition
-from tests.archive import SOURCE, TODAY, World, event, master_key, message
+from tests.archive import SOURCE, TODAY, World, event, gather, master_key, message
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def ids(rows) -> list[str]:
 def test_a_batch_is_written_with_its_position_or_not_at_all(world):
     world.write(event(0), event(1))
     assert world.table.positions([SOURCE, "predictions-1"]) == {SOURCE: 1, "predictions-1": None}
-    world.rows.add(message(event(2), 2))
+    gather(world.rows, message(event(2), 2))
     with pytest.raises(Fenced, match="stands at 1, not 0"):
         world.table.append(world.rows.take(), {SOURCE: 2}, {SOURCE: 0})
     assert world.log.ask(Query()).num_rows == 2
@@ -43,7 +43,7 @@ def test_a_writer_that_was_overtaken_since_it_looked_writes_nothing(world):
     stale = PredictionTable(world.table.uri)
     held = stale.positions([SOURCE])
     world.write(event(0))
-    world.rows.add(message(event(0), 0))
+    gather(world.rows, message(event(0), 0))
     with pytest.raises(Fenced, match="Concurrent transaction"):
         stale.append(world.rows.take(), {SOURCE: 0}, held)
     assert world.log.ask(Query()).num_rows == 1
@@ -53,7 +53,7 @@ def test_writers_of_other_partitions_do_not_hinder_each_other(world):
     other = PredictionTable(world.table.uri)
     held = other.positions(["predictions-1"])
     world.write(event(0))
-    world.rows.add(message(event(1), 5)._replace(partition=1))
+    gather(world.rows, message(event(1), 5)._replace(partition=1))
     other.append(world.rows.take(), {"predictions-1": 5}, held)
     assert world.table.positions([SOURCE, "predictions-1"]) == {SOURCE: 0, "predictions-1": 5}
 
@@ -76,7 +76,7 @@ def test_positions_outlive_a_hundred_commits_and_compaction_loses_no_row(world):
 
 
 def _rows(world, said, offset):
-    world.rows.add(message(said, offset))
+    gather(world.rows, message(said, offset))
     return world.rows.take()
 
 

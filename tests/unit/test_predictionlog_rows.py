@@ -11,7 +11,7 @@ from monitor.errors import EventError
 from monitor.events import ARROW_CONTENT, MSGPACK_CONTENT
 from monitor.predictionlog.keys import KeyRing
 from monitor.predictionlog.rows import Rows
-from tests.archive import OVERRIDE, TODAY, event, master_key, message
+from tests.archive import OVERRIDE, TODAY, event, gather, master_key, message
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def keys(tmp_path):
 
 def rows_of(rows: Rows, *messages) -> list[dict]:
     for one in messages:
-        rows.add(one)
+        gather(rows, one)
     return rows.take().to_pylist()
 
 
@@ -119,7 +119,7 @@ def test_a_zone_changes_nothing_of_an_instant_even_one_that_nobody_knows(keys, z
 def test_an_instant_beyond_all_calendars_is_refused(keys, unit):
     value = arrow(event_time=pa.array([0, 2**62], pa.timestamp(unit, tz="UTC")))
     with pytest.raises(EventError, match="no Arrow stream"):
-        Rows(keys).add(message(event(0))._replace(value=value, content=ARROW_CONTENT))
+        gather(Rows(keys), message(event(0))._replace(value=value, content=ARROW_CONTENT))
 
 
 @pytest.mark.parametrize(
@@ -140,9 +140,9 @@ def test_an_instant_beyond_all_calendars_is_refused(keys, unit):
 def test_a_message_that_is_no_event_is_refused_with_the_reason(keys, change, reason):
     rows = Rows(keys)
     good = message(event(0))
-    rows.add(good)
+    gather(rows, good)
     with pytest.raises(EventError, match=reason):
-        rows.add(good._replace(**change))
+        gather(rows, good._replace(**change))
     assert len(rows) == 1
 
 
@@ -152,12 +152,12 @@ def test_a_message_that_is_no_event_is_refused_with_the_reason(keys, change, rea
 def test_features_that_the_contract_forbids_are_refused_on_the_fast_road_too(keys, features):
     rows = Rows(keys)
     good = message(event(0))
-    rows.add(good)
+    gather(rows, good)
     body = good.value.decode()
     begin = body.index('{"age"')
     bad = (body[:begin] + features + body[body.index("}", begin) + 1 :]).encode()
     with pytest.raises(EventError):
-        rows.add(good._replace(value=bad))
+        gather(rows, good._replace(value=bad))
 
 
 def changed(good, field: str, written: str):
@@ -195,10 +195,59 @@ def test_a_value_that_no_table_holds_is_refused_by_name_on_both_roads(
     rows = Rows(keys)
     good = message(event(0, human_override=OVERRIDE))
     if not is_first:
-        rows.add(good)
+        gather(rows, good)
     with pytest.raises(EventError, match=reason):
-        rows.add(changed(good, field, written))
+        gather(rows, changed(good, field, written))
     assert rows.take().num_rows == (not is_first)
+
+
+def opened(keys: KeyRing, table: pa.Table) -> list[dict]:
+    """Rows by offset, with what is sealed in them in the open."""
+    rows = sorted(table.to_pylist(), key=lambda row: row["kafka_offset"])
+    for row in rows:
+        key = keys.find(row["date"], row["model"])
+        if row["protected"] is not None:
+            row["protected"] = key.open(row["protected"], row["event_id"])
+    return rows
+
+
+def test_many_messages_taken_together_give_what_each_gives_alone(keys):
+    said = [
+        event(0),
+        event(1, subject=None, groups={}),
+        event(2, features={"age": 41, "sex": "Frau"}),
+        event(3, features={"note": '{["x"]}'}),
+        event(4, features={"face": [0.5, -1.0], "name": "nörd"}),
+        event(5, human_override=OVERRIDE, deployment="eu", prediction="yes"),
+        event(6, model_name="other", prediction=0.25, groups={"race": "B", "sex": "Frau"}),
+        event(7, model_name="other", features={"race": 1}, prediction=True),
+        event(8, model_name="other", features={"sex": "Mann"}, groups={"race": "A"}),
+    ]
+    many = [message(one, 40 * at + offset) for at in range(3) for offset, one in enumerate(said)]
+    values = {
+        3: b"{",
+        15: many[15].value.replace(b"2026-02", b"2099-02"),
+        16: many[16].value.replace(b"2026-02", b"2026-13"),
+        22: many[22].value.replace(b'"groups":{', b'"groups":{"x":[],'),
+        24: many[24].value.replace(b'"sex"', b'"s\\u0065x"'),
+    }
+    many = [one._replace(value=values.get(at, one.value)) for at, one in enumerate(many)]
+    alone, together = Rows(keys, lambda _: {"age"}), Rows(keys, lambda _: {"age"})
+    refused = {at: fault for at, one in enumerate(many) for fault in alone.add([one]).values()}
+    at_once = together.add(many[:9]) | {9 + at: f for at, f in together.add(many[9:]).items()}
+    assert {at: str(fault) for at, fault in at_once.items()} == {
+        at: str(fault) for at, fault in refused.items()
+    }
+    assert refused.keys() == {3, 15, 16, 22}
+    assert len(together) == len(many) - 4
+    assert opened(keys, together.take()) == opened(keys, alone.take())
+
+
+def test_what_two_events_share_is_sealed_differently_in_each(keys):
+    rows = Rows(keys)
+    gather(rows, message(event(0)))
+    gather(rows, *[message(event(2 * index)) for index in range(100)])
+    assert len(set(rows.take()["protected"].to_pylist())) == 101
 
 
 def test_brackets_within_a_text_are_no_nesting(keys):
@@ -217,16 +266,16 @@ def test_a_vector_is_kept_whole(keys):
 
 def test_a_model_whose_name_no_directory_can_bear_is_refused(keys):
     with pytest.raises(EventError, match="too long"):
-        Rows(keys).add(message(event(0, model_name="é" * 60)))
+        gather(Rows(keys), message(event(0, model_name="é" * 60)))
 
 
 @pytest.mark.parametrize("written", ['"sex":"Frau"', '"s\\u0065x":"Frau"'])
 def test_a_feature_that_is_a_protected_attribute_is_sealed_with_them(keys, written):
     rows = Rows(keys, lambda _: {"age"})
     plain = message(event(0, features={"age": 41, "region": "north"}))
-    rows.add(plain)
+    gather(rows, plain)
     value = plain.value.replace(b'"region"', f'{written},"region"'.encode())
-    rows.add(plain._replace(value=value))
+    gather(rows, plain._replace(value=value))
     row = rows.take().to_pylist()[1]
     assert json.loads(row["features"]) == {"region": "north"}
     sealed = keys.find(row["date"], row["model"]).open(row["protected"], row["event_id"])

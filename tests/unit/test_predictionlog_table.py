@@ -14,7 +14,7 @@ from monitor.predictionlog.query import Query, ask
 from monitor.predictionlog.schema import PREDICTIONS, SCHEMA
 from monitor.predictionlog.table import PredictionTable
 from monitor.settings import load_settings
-from tests.archive import SOURCE, World, event, message
+from tests.archive import SOURCE, World, event, gather, message
 from tests.conftest import REPOSITORY
 
 
@@ -37,7 +37,7 @@ def test_a_table_of_an_earlier_release_gets_the_columns_it_lacks_and_keeps_its_r
     table = PredictionTable(old.uri)
     table.create()
     assert table.positions([SOURCE]) == {SOURCE: 0}
-    later.rows.add(message(event(2, deployment="canary"), 1))
+    gather(later.rows, message(event(2, deployment="canary"), 1))
     table.append(later.rows.take(), {SOURCE: 1}, {SOURCE: 0})
     found = ask(table, Query()).to_pylist()
     assert [(row["event_id"], row["deployment"]) for row in found] == [

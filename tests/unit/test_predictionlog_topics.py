@@ -11,10 +11,11 @@ from monitor.policy.model import Policy
 from monitor.predictionlog.joined import LabelledLog
 from monitor.predictionlog.labels import LABELS, LabelRows
 from monitor.predictionlog.log import PredictionLog
+from monitor.predictionlog.messages import Message
 from monitor.predictionlog.query import Query
-from monitor.predictionlog.rows import Message, Rows
+from monitor.predictionlog.rows import Rows
 from monitor.predictionlog.table import PredictionTable
-from tests.archive import TODAY, World, event, message
+from tests.archive import TODAY, World, event, gather, message
 
 MODEL = "team's/credit"
 
@@ -34,7 +35,7 @@ def labels(tmp_path):
 def append(table: PredictionTable, rows: Rows | LabelRows, topic: str, *messages: Message) -> None:
     """Archive messages as the first ones of a topic."""
     for offset, one in enumerate(messages):
-        rows.add(one._replace(topic=topic, offset=offset))
+        gather(rows, one._replace(topic=topic, offset=offset))
     source = f"{topic}-0"
     table.append(rows.take(), {source: len(messages) - 1}, table.positions([source]))
 
