@@ -39,6 +39,9 @@ VERSIONS = [ModelVersion("credit", "7"), ModelVersion("credit", "8")]
 Floats = NDArray[np.float64]
 Keyed = tuple[ModelVersion, bytes]
 
+#: What a record's key is, by which the engine splits what it is given.
+KEYS = {version: f"{version.model}/{version.version}".encode() for version in VERSIONS}
+
 
 def main(*, quick: bool) -> list[Figure]:
     """Measure each road."""
@@ -108,16 +111,18 @@ class _Windows:
 def _rows(
     layout: Layout, values: Sequence[Keyed], content: Content, batch: int
 ) -> Callable[[], dict[ModelVersion, _Windows]]:
-    decoders = {version: RowDecoder(layout, version, content) for version in VERSIONS}
+    decoders = {KEYS[version]: RowDecoder(layout, version, content) for version in VERSIONS}
+    records = [(KEYS[version], value) for version, value in values]
 
     def run() -> dict[ModelVersion, _Windows]:
         windows = {version: _Windows(layout) for version in VERSIONS}
-        for start in range(0, len(values), batch):
-            by_version: dict[ModelVersion, list[bytes]] = {version: [] for version in VERSIONS}
-            for version, value in values[start : start + batch]:
-                by_version[version].append(value)
-            for version, own in by_version.items():
-                windows[version].add(decoders[version].decode(own))
+        by_key = {KEYS[version]: one for version, one in windows.items()}
+        for start in range(0, len(records), batch):
+            values_of: dict[bytes, list[bytes]] = {key: [] for key in by_key}
+            for key, value in records[start : start + batch]:
+                values_of[key].append(value)
+            for key, own in values_of.items():
+                by_key[key].add(decoders[key].decode(own))
         for one in windows.values():
             one.fold()
         return windows

@@ -53,6 +53,16 @@ def behind_string(data, place, ascii_only):
 
 
 @part
+def is_ascii(data, place, stop):
+    """Whether bytes are all ASCII; the data goes on behind them."""
+    while stop - place >= 8:
+        if word_at(data, place) & _TOPS:
+            return False
+        place += 8
+    return stop == place or (word_at(data, place) << _U(64 - 8 * (stop - place))) & _TOPS == 0
+
+
+@part
 def _two(data, place):
     tens, ones = byte_at(data, place) - _ZERO, byte_at(data, place + 1) - _ZERO
     return 10 * tens + ones if 0 <= tens <= 9 and 0 <= ones <= 9 else -1

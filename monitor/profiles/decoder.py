@@ -109,7 +109,7 @@ class RowDecoder:
         self._content: Content = content
         self._packer = self._fresh()
         self._scanner: Scanner | None = None
-        self._scans = content == "json"
+        self._scans = True
 
     def decode(self, values: Sequence[bytes | None], *, event_ids: bool = False) -> Decoded:
         """Return the events that can be counted, and why the others cannot. Never raises on any bytes.

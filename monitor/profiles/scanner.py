@@ -7,15 +7,16 @@ out at any time, and is where Numba is not.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import numpy as np
 
 from monitor.kernels.slots import Slot
-from monitor.profiles.template import places_in_json, template, wanted
+from monitor.profiles.places import behind_scalar, places_in_json, places_in_msgpack
+from monitor.profiles.template import template, wanted
 from monitor.profiles.vocabulary import MISSING_CODE
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from monitor.events import ModelVersion
     from monitor.profiles.packing import Content
+    from monitor.profiles.places import Place
     from monitor.profiles.template import Template
     from monitor.profiles.vocabulary import Codes, Vocabulary
 
@@ -73,13 +75,6 @@ class Scanned:
         """Return the event ids; of messages that were left, anything."""
         return [str(self.data[a:b], "ascii", "replace") for a, b in self.id_spans.tolist()]
 
-    def token(self, message: int) -> tuple[int, bytes]:
-        """Return which number of its row a message was left at, and the label that stands there."""
-        target, place = self.unknown[message].tolist()
-        found = _JSON_SCALAR.match(self.data, place)
-        assert found is not None  # else it would not have been accepted
-        return target, found[0]
-
 
 class Scanner:
     """Reads messages by the templates of those that came before.
@@ -102,12 +97,21 @@ class Scanner:
     def __init__(
         self, vocabulary: Vocabulary, version: ModelVersion | None, content: Content
     ) -> None:
-        from monitor.kernels import json
+        from monitor.kernels import json, msgpack
         from monitor.kernels.tokens import Tokens
 
-        self._vocabulary, self._content = vocabulary, content
-        self._scan: Callable[..., None] = json.scan
-        self._places = places_in_json
+        self._vocabulary = vocabulary
+        self._scan: Callable[..., None]
+        self._places: Callable[[bytes], Iterator[Place]]
+        self._behind: Callable[[bytes, int], int]
+        self._encode: Callable[[object], bytes]
+        self._decode: Callable[[bytes], Any]
+        if content == "json":
+            self._scan, self._places, self._behind = json.scan, places_in_json, _behind_json
+            self._encode, self._decode = msgspec.json.encode, msgspec.json.decode
+        else:
+            self._scan, self._places, self._behind = msgpack.scan, places_in_msgpack, behind_scalar
+            self._encode, self._decode = msgspec.msgpack.encode, msgspec.msgpack.decode
         self._wanted = wanted(vocabulary.shape, version)
         first = len(vocabulary.shape.numbers)
         self._codes: dict[int, Codes] = dict(enumerate(vocabulary.all, first))
@@ -186,9 +190,13 @@ class Scanner:
         if self._vain > _PATIENCE:
             return
         labelled = found.unknown[good, 0] >= 0
-        for target, token in {found.token(message) for message in good[labelled].tolist()}:
+        labels = {
+            (target, found.data[place : self._behind(found.data, place)])
+            for target, place in found.unknown[good[labelled]].tolist()
+        }
+        for target, token in labels:
             if len(self._tokens) < _TOKENS:
-                code = self._codes[target].learn(msgspec.json.decode(token))
+                code = self._codes[target].learn(self._decode(token))
                 self._tokens.learn(target, token, code)
         other = good[~labelled]
         if len(other) and len(self._templates) < _TEMPLATES:
@@ -202,4 +210,11 @@ class Scanner:
         self._templates.append(new)
         for target, codes in self._codes.items():
             for value, code in (*codes.of_value.items(), *codes.of_bool.items()):
-                self._tokens.learn(target, msgspec.json.encode(value), code)
+                self._tokens.learn(target, self._encode(value), code)
+
+
+def _behind_json(data: bytes, place: int) -> int:
+    """Return where a scalar of JSON ends."""
+    found = _JSON_SCALAR.match(data, place)
+    assert found is not None  # else it would not have been accepted
+    return found.end()

@@ -6,11 +6,9 @@ for values, and reading one is comparing the text and reading the slots.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
 import numpy as np
 
 from monitor.kernels.slots import Slot
@@ -21,15 +19,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from monitor.events import ModelVersion
+    from monitor.profiles.places import Path, Place
     from monitor.profiles.vocabulary import RowShape
-
-Path = tuple[str | int, ...]
-Place = tuple[Path, int, int]
 
 #: Bytes behind the last literal, so that it can be compared eight at a time.
 _SPARE = bytes(8)
-
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 
 
 class Wanted(NamedTuple):
@@ -130,7 +124,7 @@ def template(
     Parameters
     ----------
     places
-        Yields path and place of each scalar of a message.
+        Yields path and place of each value of a message.
     wants
         What is read, as `wanted` says; anything may stand elsewhere.
     width
@@ -140,10 +134,16 @@ def template(
     slots: list[Wanted] = []
     seen: set[Path] = set()
     end = 0
-    for path, start, stop in places(example):
-        if path in seen or _is_vector(path, wants):
+    try:
+        found = list(places(example))
+    except ValueError:  # a key that is no scalar
+        return None
+    for path, start, stop in found:
+        if path in seen or (start < stop and _is_vector(path, wants)):
             return None
         seen.add(path)
+        if start == stop:
+            continue
         want = wants.get(path, Wanted(Slot.ANYTHING))
         if want is not None:
             pieces.append(example[end:start])
@@ -163,34 +163,3 @@ def template(
 def _is_vector(path: Path, wants: Mapping[Path, Wanted | None]) -> bool:
     """Whether a vector is expected where there is a scalar: a null."""
     return path not in wants and (*path, 0) in wants
-
-
-def places_in_json(message: bytes) -> Iterator[Place]:
-    """Yield path and place of each scalar of a JSON document that is known to be well formed.
-
-    Examples
-    --------
-    >>> list(places_in_json(b'{"a": [1, null], "b": "x"}'))
-    [(('a', 0), 7, 8), (('a', 1), 10, 14), (('b',), 22, 25)]
-    """
-    path: list[str | int] = []
-    key_next = False
-    for match in _TOKEN.finditer(message):
-        token = match[0]
-        if token == b"{":
-            path.append("")
-            key_next = True
-        elif token == b"[":
-            path.append(0)
-        elif token in {b"}", b"]"}:
-            path.pop()
-            key_next = False
-        elif token == b",":
-            key_next = isinstance(path[-1], str)
-            if not key_next:
-                path[-1] = int(path[-1]) + 1
-        elif key_next and token != b":":
-            path[-1] = msgspec.json.decode(token, type=str)
-            key_next = False
-        elif token != b":":
-            yield tuple(path), match.start(), match.end()

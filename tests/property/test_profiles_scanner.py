@@ -12,11 +12,11 @@ import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from monitor.profiles import decoder
 from monitor.profiles.decoder import RowDecoder
 from monitor.profiles.layout import Column, Kind, Layout
 from monitor.profiles.times import epoch_seconds
 from tests.profile_roads import LAYOUT, REGRESSION, VERSION, events, labels, rows
+from tests.scanned import packed, scanned, told
 
 NUMBER = Layout(
     features=(Column(name="x", kind=Kind.NUMERIC),),
@@ -30,40 +30,6 @@ def message(number="1", time=AT):
         f'{{"event_id":"e","prediction_id":"p","event_time":"{time}","model_name":"credit",'
         f'"model_version":"7","features":{{"x":{number}}},"prediction":1}}'
     ).encode()
-
-
-def scanned(layout, batches, *, event_ids=False):
-    """Decode batches by the scanner as far as it goes; return the decoded, and how many it left, of each."""
-    with mock.patch.object(decoder, "_FEWEST", 1):
-        reader = RowDecoder(layout, VERSION)
-        found, left = [], []
-        for batch in batches:
-            with mock.patch.object(reader, "_pack", wraps=reader._pack) as packed:
-                found.append(reader.decode(batch, event_ids=event_ids))
-            left.append(len(packed.call_args.args[0]) if packed.called else 0)
-    return found, left
-
-
-def packed(layout, batches, *, event_ids=False):
-    reader = RowDecoder(layout, VERSION)
-    reader._scans = False
-    return [reader.decode(batch, event_ids=event_ids) for batch in batches]
-
-
-def told(decoded):
-    """Return what a batch says, with labels in place of codes, and each number by its bits."""
-    shape = decoded.vocabulary.shape
-    first = len(shape.numbers)
-    said = [
-        tuple(
-            codes.labels[int(code)] for code, codes in zip(row, decoded.vocabulary.all, strict=True)
-        )
-        for row in decoded.rows[:, first : shape.flat].tolist()
-    ]
-    bits = [struct.pack(f"{first}d", *row) for row in decoded.rows[:, :first].tolist()]
-    index = range(len(decoded)) if decoded.index is None else decoded.index.tolist()
-    bad = [(position, str(error)) for position, error in decoded.bad]
-    return list(index), bits, said, decoded.times.tolist(), bad, decoded.event_ids
 
 
 decimals = st.one_of(
@@ -194,6 +160,14 @@ def test_a_scan_stays_within_its_messages():
         assert found.index is not None
         assert found.index.tolist() == [2]
         assert not math.isnan(found.rows[0, 0])
+
+
+def test_an_object_that_is_there_twice_is_not_scanned():
+    """The second one counts, with what it does not have."""
+    value = message().replace(b'"prediction"', b'"features":{"y":2},"prediction"')
+    found, left = scanned(NUMBER, [[value] * 2] * 3)
+    assert left == [2, 2, 2]
+    assert told(found[2]) == told(packed(NUMBER, [[value] * 2])[0])
 
 
 def test_without_numba_messages_are_decoded_as_before():
