@@ -1,4 +1,4 @@
-"""How a function is compiled, and the three instructions on words of eight bytes that Python has no name for."""
+"""How a function is compiled, and the instructions on words of eight bytes that Python has no name for."""
 
 from __future__ import annotations
 
@@ -140,3 +140,13 @@ def swapped(_: Any, word: Any) -> Any:  # noqa: ARG001 - the same
         return builder.bswap(given[0])
 
     return uint64(uint64), code
+
+
+@_instruction
+def at_least(_: Any, number: Any, other: Any) -> Any:
+    """Return 1 if a number is at least another one, else 0; as a word, so that nothing branches."""
+
+    def code(_context: Any, builder: Any, _signature: Any, given: Any) -> Any:
+        return builder.zext(builder.fcmp_ordered(">=", *given), _WORD)
+
+    return uint64(number, other), code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,8 @@ from monitor.profiles.sketch import LARGEST, CategorySketch, NumericSketch
 from monitor.profiles.vocabulary import MISSING_CODE, Codes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from monitor.profiles.cells import Cell
@@ -42,7 +45,7 @@ def fold(
         Of the layout that the vocabulary was made for.
     columns
         Shape (width, n), as `RowShape` says of a row, and one more of truths if the vocabulary is labelled. Its
-        numbers are sorted as a side effect.
+        numbers may be sorted as a side effect.
     """
     shape, layout = vocabulary.shape, profile.layout
     n = columns.shape[1]
@@ -64,7 +67,6 @@ def fold(
             _sum_errors(groups, numbers[-1] - truths)
     if layout.score is not None:
         _count_scores(strata, numbers[-1 if layout.is_classifier else -2])
-    _count_gaps(groups, shape, numbers)
     for column, index, known in zip(coded, shape.coded, vocabulary.columns, strict=True):
         _count_labels(profile.sketches[index], column, known)
         if index < shape.features:
@@ -73,11 +75,8 @@ def fold(
         embedded = profile.sketches[index]
         assert isinstance(embedded, EmbeddingSketch)
         _count_where(groups, embedded.add(columns[place]), "missing", index)
-    # Last, because it sorts them.
-    for values, index in zip(numbers, shape.numbers, strict=True):
-        sketch = profile.sketches[index]
-        assert isinstance(sketch, NumericSketch)
-        sketch.add(values)
+    # Last, because it may sort them.
+    _count_numbers(profile, groups, shape, numbers)
     profile.n += n
 
 
@@ -135,6 +134,37 @@ def _groups(profile: Profile, vocabulary: Vocabulary, groups: Integers) -> _Grou
             cells.append(cell)
         place[i] = position
     return _Groups(cells, place[rank_of])
+
+
+def _count_numbers(profile: Profile, groups: _Groups, shape: RowShape, numbers: Floats) -> None:
+    """Count numbers by bin, and the nulls and zeros of features by cell."""
+    count = _compiled()
+    if count is None:
+        _count_gaps(groups, shape, numbers)
+    gaps = np.zeros((2, len(groups.cells)), np.int64)
+    for values, index in zip(numbers, shape.numbers, strict=True):
+        sketch = profile.sketches[index]
+        assert isinstance(sketch, NumericSketch)
+        if count is None:
+            sketch.add(values)
+            continue
+        count(sketch, values, groups.of, *gaps)
+        if gaps.any():
+            if index < shape.features:
+                for cell, missing, zeros in zip(groups.cells, *gaps.tolist(), strict=True):
+                    cell.missing[index] += missing
+                    cell.zeros[index] += zeros
+            gaps[:] = 0
+
+
+@cache
+def _compiled() -> Callable[..., None] | None:
+    """Return the quick way to count numbers; None where Numba is not."""
+    try:
+        from monitor.profiles.grid import count
+    except ImportError:
+        return None
+    return count
 
 
 def _count_gaps(groups: _Groups, shape: RowShape, numbers: Floats) -> None:
