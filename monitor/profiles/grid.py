@@ -90,7 +90,7 @@ def grid_of(search: Floats) -> Grid:
     grid = _grids.get(id(search))
     if grid is None:
         grid = _grids[id(search)] = Grid.of(search)
-        finalize(search, _grids.pop, id(search))
+        finalize(search, _grids.pop, id(search), None)
     return grid
 
 
