@@ -18,10 +18,11 @@ from monitor.profiles import packing
 from monitor.profiles.arrow import ArrowDecoder
 from monitor.profiles.buffer import RowBuffer
 from monitor.profiles.decoder import RowDecoder
+from monitor.profiles.edges import LARGEST
 from monitor.profiles.frames import profile_frame
 from monitor.profiles.layout import MISSING, Column, Kind, Layout
 from monitor.profiles.profile import Profile
-from monitor.profiles.sketch import LARGEST, NumericSketch
+from monitor.profiles.sketch import NumericSketch
 from monitor.profiles.vocabulary import label_of
 
 VERSION = ModelVersion("credit", "7")

@@ -15,7 +15,7 @@ from monitor.profiles.embedding import EmbeddingSketch
 from monitor.profiles.layout import Column, Layout
 from monitor.profiles.notes import Notes
 from monitor.profiles.profile import Profile, Sketch
-from monitor.profiles.sketch import CategorySketch, NumericSketch, search_edges
+from monitor.profiles.sketch import CategorySketch, NumericSketch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -215,7 +215,7 @@ def _sketch_to_wire(sketch: Sketch) -> SketchWire:
 
 def _sketch_from_wire(wire: SketchWire, column: Column) -> Sketch:
     if isinstance(wire, NumericWire) and column.is_numeric:
-        return _numeric_from_wire(wire, column.edges)
+        return _numeric_from_wire(wire, column)
     if isinstance(wire, CategoryWire) and column.is_label:
         return CategorySketch(column.categories, dict(wire.counts), wire.missing)
     if isinstance(wire, EmbeddingWire) and column.embedding is not None:
@@ -227,15 +227,14 @@ def _sketch_from_wire(wire: SketchWire, column: Column) -> Sketch:
     raise StateError(msg)
 
 
-def _numeric_from_wire(wire: NumericWire, edges: tuple[float, ...]) -> NumericSketch:
-    search = search_edges(edges)
-    counts = np.zeros(len(edges) + 1, np.int64)
-    sums = np.zeros(len(edges) + 1, np.float64)
+def _numeric_from_wire(wire: NumericWire, column: Column) -> NumericSketch:
+    counts = np.zeros(len(column.edges) + 1, np.int64)
+    sums = np.zeros(len(column.edges) + 1, np.float64)
     bins = _unpack_counts(wire.bins)
     counts[bins] = _unpack_counts(wire.counts)
     sums[bins] = np.frombuffer(wire.sums, "<f8")
     return NumericSketch(
-        search,
+        column.search,
         counts,
         sums,
         wire.missing,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monitor.errors import LayoutMismatch
+from monitor.profiles.edges import LARGEST
 from monitor.profiles.layout import Embedding
-from monitor.profiles.sketch import LARGEST
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

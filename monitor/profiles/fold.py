@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monitor.profiles.cells import NO_CLASS, SCORE_BINS, UNLABELLED, Errors
+from monitor.profiles.edges import LARGEST
 from monitor.profiles.embedding import EmbeddingSketch
 from monitor.profiles.layout import cell_cap
-from monitor.profiles.sketch import LARGEST, CategorySketch, NumericSketch
+from monitor.profiles.sketch import CategorySketch, NumericSketch
 from monitor.profiles.vocabulary import MISSING_CODE, Codes
 
 if TYPE_CHECKING:
@@ -138,27 +139,25 @@ def _groups(profile: Profile, vocabulary: Vocabulary, groups: Integers) -> _Grou
 
 def _count_numbers(profile: Profile, groups: _Groups, shape: RowShape, numbers: Floats) -> None:
     """Count numbers by bin, and the nulls and zeros of features by cell."""
+    sketches = [profile.sketches[index] for index in shape.numbers]
+    numeric = [sketch for sketch in sketches if isinstance(sketch, NumericSketch)]
     count = _compiled()
     if count is None:
         _count_gaps(groups, shape, numbers)
-    gaps = np.zeros((2, len(groups.cells)), np.int64)
-    for values, index in zip(numbers, shape.numbers, strict=True):
-        sketch = profile.sketches[index]
-        assert isinstance(sketch, NumericSketch)
-        if count is None:
+        for sketch, values in zip(numeric, numbers, strict=True):
             sketch.add(values)
-            continue
-        count(sketch, values, groups.of, *gaps)
-        if gaps.any():
-            if index < shape.features:
-                for cell, missing, zeros in zip(groups.cells, *gaps.tolist(), strict=True):
-                    cell.missing[index] += missing
-                    cell.zeros[index] += zeros
-            gaps[:] = 0
+        return
+    gaps = count(numeric, numbers, groups.of, len(groups.cells))
+    for row in np.flatnonzero(gaps.any(axis=(1, 2))).tolist():
+        index = shape.numbers[row]
+        if index < shape.features:
+            for cell, missing, zeros in zip(groups.cells, *gaps[row].tolist(), strict=True):
+                cell.missing[index] += missing
+                cell.zeros[index] += zeros
 
 
 @cache
-def _compiled() -> Callable[..., None] | None:
+def _compiled() -> Callable[..., NDArray[np.int64]] | None:
     """Return the quick way to count numbers; None where Numba is not."""
     try:
         from monitor.profiles.grid import count

@@ -9,6 +9,7 @@ import numpy as np
 
 from monitor.errors import EmptyData, InputError
 from monitor.profiles.buffer import CAPACITY
+from monitor.profiles.edges import LARGEST
 from monitor.profiles.embedding import freeze_embedding
 from monitor.profiles.fold import fold
 from monitor.profiles.layout import FINE_BINS, Column, Kind, Layout, is_nameable
@@ -21,7 +22,6 @@ from monitor.profiles.series import (
     truths_of,
     vectors_of,
 )
-from monitor.profiles.sketch import LARGEST
 from monitor.profiles.times import epoch_seconds
 from monitor.profiles.vocabulary import MISSING_CODE, Codes, RowShape, Vocabulary
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import finalize
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 #: Edges that may lie beyond either end of the table, where they are few and far between: the best of these is taken.
-_BEYOND = (0, 1, 3, 7, 15)
+_BEYOND = (0, 3, 15)
 
 #: More edges than this have no table: its numbers have 16 bits.
 _MOST_EDGES = 1 << 15
@@ -39,7 +39,7 @@ class Grid(NamedTuple):
     Examples
     --------
     >>> Grid.of(np.array([-1e150, 0.0, 1.0, 2.0, 1e150, np.nan]))
-    Grid(starts=array([0, 1, 1, 2, 2, 2], dtype=uint16), low=0.0, scale=3.0, half=1)
+    Grid(starts=array([0, 1, 1, 1, 2, 2], dtype=uint16), low=0.0, scale=3.0, half=1)
     """
 
     starts: NDArray[np.uint16]
@@ -95,31 +95,39 @@ def grid_of(search: Floats) -> Grid:
 
 
 def count(
-    sketch: NumericSketch, values: Floats, cell_of: Counts, missing: Counts, zeros: Counts
-) -> None:
-    """Count values in place, as `NumericSketch.add` does, and by cell those that are missing, and zeros.
+    sketches: Sequence[NumericSketch], columns: Floats, cell_of: Counts, cells: int
+) -> Counts:
+    """Count columns of numbers in place, as `NumericSketch.add` does.
 
     Parameters
     ----------
-    values, cell_of
-        Shape (n,): the values, and which cell each one's event is in.
-    missing, zeros
-        Per cell.
+    columns
+        One per sketch, shape (columns, n).
+    cell_of, cells
+        Which cell each event is in, shape (n,), of how many.
+
+    Returns
+    -------
+    Counts
+        How many numbers were missing, and how many were 0, shape (columns, 2, cells).
     """
-    rest = np.array([0, 0, 0, sketch.sum_of_squares, sketch.minimum, sketch.maximum])
-    _count(
-        np.ascontiguousarray(values),
-        sketch.search,
-        *grid_of(sketch.search),
-        cell_of,
-        sketch.counts,
-        sketch.sums,
-        rest,
-        missing,
-        zeros,
-    )
-    nulls, below, above, *moments = rest.tolist()
-    sketch.missing += int(nulls)
-    sketch.below += int(below)
-    sketch.above += int(above)
-    sketch.sum_of_squares, sketch.minimum, sketch.maximum = moments
+    gaps = np.zeros((len(sketches), 2, cells), np.int64)
+    rest = np.array([[0, 0, 0, s.sum_of_squares, s.minimum, s.maximum] for s in sketches])
+    for i, sketch in enumerate(sketches):
+        search = sketch.search
+        _count(
+            np.ascontiguousarray(columns[i]),
+            search,
+            *grid_of(search),
+            cell_of,
+            sketch.counts,
+            sketch.sums,
+            rest[i],
+            *gaps[i],
+        )
+    for sketch, (missing, below, above, *moments) in zip(sketches, rest.tolist(), strict=True):
+        sketch.missing += int(missing)
+        sketch.below += int(below)
+        sketch.above += int(above)
+        sketch.sum_of_squares, sketch.minimum, sketch.maximum = moments
+    return gaps

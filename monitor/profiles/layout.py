@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import enum
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
+
+from monitor.profiles.edges import search_edges
+
+if TYPE_CHECKING:
+    from monitor.profiles.edges import Floats
 
 #: Fine bins of a numeric column between its smallest and its largest baseline value.
 FINE_BINS = 1024
@@ -72,7 +79,7 @@ class Embedding(Struct, frozen=True, kw_only=True):
     eigenvalues: tuple[float, ...]
 
 
-class Column(Struct, frozen=True, kw_only=True):
+class Column(Struct, frozen=True, kw_only=True, dict=True):
     """One feature, the score, or the prediction.
 
     Attributes
@@ -97,6 +104,11 @@ class Column(Struct, frozen=True, kw_only=True):
     edges: tuple[float, ...] = ()
     categories: tuple[str, ...] = ()
     embedding: Embedding | None = None
+
+    @cached_property
+    def search(self) -> Floats:
+        """The edges as `search_edges` gives them: looked up once, and kept for the next windows."""
+        return search_edges(self.edges)
 
     @property
     def is_numeric(self) -> bool:

@@ -109,7 +109,7 @@ def _empty_sketch(column: Column) -> Sketch:
     if column.embedding is not None:
         return EmbeddingSketch.empty(column.embedding)
     return (
-        NumericSketch.empty(column.edges)
+        NumericSketch.over(column.search)
         if column.is_numeric
         else CategorySketch(column.categories)
     )

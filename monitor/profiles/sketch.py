@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from weakref import WeakValueDictionary
 
 import numpy as np
 
 from monitor.errors import LayoutMismatch
+from monitor.profiles.edges import search_edges
 from monitor.profiles.layout import CATEGORY_CAP, OTHER
 
 if TYPE_CHECKING:
@@ -22,34 +22,8 @@ if TYPE_CHECKING:
     #: Finite values, where among them each bin that has any begins, which bins these are, and how many each has.
     _Split = tuple[Floats, Positions, Positions, Positions]
 
-#: A number this large or larger counts as infinite: its square, or a sum of such, would be.
-LARGEST = 1e150
-
 #: Below this many values a binary search per value is faster than sorting them (measured).
 _SMALL_BATCH = 300
-
-
-#: One array for all windows of a column: as long as any of them has it, its next window takes the same.
-_searches: WeakValueDictionary[tuple[float, ...], Floats] = WeakValueDictionary()
-
-
-def search_edges(edges: Iterable[float]) -> Floats:
-    """Return the edges with the sentinels that tell -inf, the numbers, +inf and NaN apart in one search.
-
-    The array is shared, and read-only.
-
-    Examples
-    --------
-    >>> search_edges([0.0, 1.0]).tolist()
-    [-1e+150, 0.0, 1.0, 1e+150, nan]
-    """
-    inner = tuple(edges)
-    search = _searches.get(inner)
-    if search is None:
-        search = np.concatenate([[-LARGEST], np.asarray(inner, np.float64), [LARGEST, np.nan]])
-        search.flags.writeable = False
-        _searches[inner] = search
-    return search
 
 
 @dataclass(slots=True)
@@ -88,7 +62,11 @@ class NumericSketch:
     @classmethod
     def empty(cls, edges: Iterable[float]) -> NumericSketch:
         """Return a sketch of nothing over these edges."""
-        search = search_edges(edges)
+        return cls.over(search_edges(edges))
+
+    @classmethod
+    def over(cls, search: Floats) -> NumericSketch:
+        """Return a sketch of nothing over edges as `search_edges` gives them."""
         bins = len(search) - 2
         return cls(search, np.zeros(bins, np.int64), np.zeros(bins, np.float64))
 
