@@ -11,10 +11,11 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 from monitor.errors import EventError
+from monitor.profiles.coder import Coder, refuse_nulls
 from monitor.profiles.decoder import Decoded
 from monitor.profiles.inflation import survey
 from monitor.profiles.layout import Kind
-from monitor.profiles.vocabulary import MISSING_CODE, Codes, RowShape, Vocabulary
+from monitor.profiles.vocabulary import MISSING_CODE, RowShape, Vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
 #: Bytes that one message may hold once decompressed, and that its numbers may take as columns.
 SIZE_CAP = 256 * 1024 * 1024
-
-#: Whole numbers spread no wider are coded by a table instead of a hash.
-_FEW = 256
 
 _PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
@@ -50,6 +48,8 @@ class _Plan:
         So that nothing else is read.
     places
         Position of each wanted column among those that are read.
+    doubles
+        Which numbers of a row are written as they are kept; they are read all at once.
     absent, foreign
         Features of the layout that it lacks, and those that it has beside them.
     """
@@ -57,6 +57,7 @@ class _Plan:
     schema: bytes
     options: Any
     places: dict[str, int]
+    doubles: list[int]
     absent: tuple[str, ...]
     foreign: tuple[str, ...]
 
@@ -82,7 +83,7 @@ class ArrowDecoder:
         self._version = version
         self._shape = RowShape.of(layout)
         self._numbers = [self._shape.field(index) for index in self._shape.numbers]
-        self._vocabulary = Vocabulary.of(layout)
+        self._start_vocabulary()
         self._plan: _Plan | None = None
 
     def decode(self, value: bytes | None) -> Decoded:
@@ -96,7 +97,7 @@ class ArrowDecoder:
         if value is None:
             raise EventError("$", "the message has no value")
         if self._vocabulary.full:
-            self._vocabulary = Vocabulary.of(self.layout)
+            self._start_vocabulary()
         try:
             batches = self._read(value)
         except _REFUSED as error:
@@ -111,6 +112,10 @@ class ArrowDecoder:
             times, columns = np.empty(0), np.empty((self._shape.width, 0))
         absent, foreign = (self._plan.absent, self._plan.foreign) if self._plan else ((), ())
         return Decoded(columns.T, times, self._vocabulary, absent=absent, foreign=foreign)
+
+    def _start_vocabulary(self) -> None:
+        self._vocabulary = Vocabulary.of(self.layout)
+        self._coders = [Coder(codes) for codes in self._vocabulary.all]
 
     def _read(self, value: bytes) -> list[Any]:
         source = pa.py_buffer(value)
@@ -136,14 +141,19 @@ class ArrowDecoder:
             for name, expected in zip(("model_name", "model_version"), self._version, strict=True):
                 _check_all(batch.column(places[name]), name, expected)
         if not self.layout.is_classifier:
-            _refuse_nulls(batch.column(places["prediction"]), "prediction")
+            refuse_nulls(batch.column(places["prediction"]), "prediction")
         columns = np.empty((self._shape.width, batch.num_rows))
+        doubles = self._plan.doubles
+        if doubles:
+            chosen = batch.select([places[self._numbers[row]] for row in doubles])
+            columns[doubles] = chosen.to_tensor(null_to_nan=True, row_major=False).to_numpy().T
         for row, name in enumerate(self._numbers):
-            at = places.get(name)
-            columns[row] = np.nan if at is None else _numbers(batch.column(at))
-        for row, codes in enumerate(self._vocabulary.all, len(self._numbers)):
-            at = places.get(codes.field)
-            columns[row] = MISSING_CODE if at is None else _codes(batch.column(at), codes)
+            if row not in doubles:
+                at = places.get(name)
+                columns[row] = np.nan if at is None else _numbers(batch.column(at))
+        for row, coder in enumerate(self._coders, len(self._numbers)):
+            at = places.get(coder.codes.field)
+            columns[row] = MISSING_CODE if at is None else coder.code(batch.column(at))
         for index, place in self._shape.places():
             name = self._shape.field(index)
             at, dimension = places.get(name), self.layout.columns[index].dimension
@@ -211,7 +221,12 @@ def _plan(shape: RowShape, written: bytes, schema: Any) -> _Plan:
         included_fields=[index for index, _ in included], use_threads=False
     )
     places = {name: at for at, (_, name) in enumerate(included)}
-    return _Plan(written, options, places, *_unlike(layout, schema.names))
+    doubles = [
+        row
+        for row, index in enumerate(shape.numbers)
+        if (name := shape.field(index)) in places and types.is_float64(schema.field(name).type)
+    ]
+    return _Plan(written, options, places, doubles, *_unlike(layout, schema.names))
 
 
 def _unlike(layout: Layout, names: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -289,48 +304,9 @@ def _vectors(array: Any, name: str, dimension: int) -> Floats:
 
 
 def _seconds(array: Any) -> Floats:
-    _refuse_nulls(array, "event_time")
+    refuse_nulls(array, "event_time")
     ticks: NDArray[np.int64] = array.view(pa.int64()).to_numpy()
     return ticks / _PER_SECOND[array.type.unit]
-
-
-def _codes(array: Any, codes: Codes) -> Floats:
-    """Return the code of each value; each distinct value is looked up once."""
-    if types.is_null(array.type):
-        return np.full(len(array), codes.learn(None), np.float64)
-    if types.is_integer(array.type) and not array.null_count:
-        small = _codes_of_few(array.to_numpy(), codes)
-        if small is not None:
-            return small
-    if not types.is_dictionary(array.type):
-        array = array.dictionary_encode()
-    values = array.dictionary.to_pylist()
-    table = np.array([*map(codes.learn, values), MISSING_CODE], np.float64)
-    indices = array.indices
-    if indices.null_count:
-        if codes.required:
-            _refuse_nulls(indices, codes.field)
-        indices = indices.cast(pa.int64()).fill_null(len(values))
-    chosen: Floats = table[indices.to_numpy()]
-    return chosen
-
-
-def _codes_of_few(values: NDArray[np.signedinteger[Any]], codes: Codes) -> Floats | None:
-    """Return the codes of whole numbers that lie close together, such as classes."""
-    low, high = (int(values.min()), int(values.max())) if len(values) else (0, 0)
-    if high - low >= _FEW:
-        return None
-    steps = (values - low).astype(np.intp)
-    table = np.zeros(high - low + 1)
-    for step in np.flatnonzero(np.bincount(steps)).tolist():
-        table[step] = codes.learn(low + step)
-    chosen: Floats = table[steps]
-    return chosen
-
-
-def _refuse_nulls(array: Any, name: str) -> None:
-    if array.null_count:
-        raise EventError(name, f"is null in {array.null_count:,} of {len(array):,} rows")
 
 
 def _check_all(array: Any, name: str, expected: str) -> None:
