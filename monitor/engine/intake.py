@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 from msgspec import Struct
 
+from monitor.engine.block import Block, keys
 from monitor.engine.records import Numbered
 from monitor.errors import EventError
 from monitor.events import (
@@ -64,10 +66,17 @@ class Run:
 
     subject: ModelVersion
     content: bytes
-    records: list[Record]
+    records: Sequence[Record]
     by_id: bool = False
     forward: int | None = None
     error: EventError | None = None
+
+
+@dataclass(slots=True)
+class _OpenRun(Run):
+    """One that more records may be of."""
+
+    records: list[Record]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +123,7 @@ class Intake:
     def subjects(self, records: Sequence[Record]) -> set[ModelVersion]:
         """Return the versions that the records' keys name, or else their values, as far as they can be read."""
         found, named_by_value = set(), set()
-        for key in {record.key for record in records}:
+        for key in keys(records):
             try:
                 found.add(self._route(key or b"").subject)
             except ValueError:
@@ -129,26 +138,53 @@ class Intake:
 
     def sort(self, records: Sequence[Record]) -> Iterator[Run]:
         """Yield runs, each version's in order of arrival; records counted before are left out."""
-        open_runs: dict[bytes | None, Run] = {}
+        runs = self._sort_block(records) if isinstance(records, Block) else None
+        yield from self._sort_each(records) if runs is None else runs
+
+    def _sort_block(self, block: Block) -> list[Run] | None:
+        """Return a run a version, if all records are new, belong here, and each version's are written alike; else None."""
+        present = [(i, block.senders[i]) for i in block.present()]
+        runs: dict[bytes, Run] = {}
+        highest: dict[bytes, int] = {}
+        which = (
+            {i: np.flatnonzero(block.sender == i) for i, _ in present} if len(present) > 1 else {}
+        )
+        for producer in {sender.producer for _, sender in present}:
+            own = [which[i] for i, sender in present if sender.producer == producer and which]
+            sequences = block.sequences[np.sort(np.concatenate(own))] if own else block.sequences
+            known = self._highest.get(producer, -1)
+            new = sequences[0] > known and bool((sequences[1:] > sequences[:-1]).all())
+            if not new or (known < 0 and len(producer) > _PRODUCER_LENGTH):
+                return None
+            highest[producer] = int(sequences[-1])
+        for key in {sender.key for _, sender in present}:
+            contents = {sender.content for _, sender in present if sender.key == key}
+            try:
+                route = self._route(key)
+            except ValueError:
+                return None
+            (content, *others) = contents
+            if others or content not in CONTENTS or route.partition != self._partition:
+                return None
+            own = [which[i] for i, sender in present if sender.key == key and which]
+            records = block.take(np.sort(np.concatenate(own))) if own else block
+            if route.subject.key in runs:
+                return None
+            runs[route.subject.key] = Run(route.subject, content, records)
+        self._highest |= highest
+        return list(runs.values())
+
+    def _sort_each(self, records: Sequence[Record]) -> Iterator[Run]:
+        open_runs: dict[bytes | None, _OpenRun] = {}
         highest = self._highest
-        last: Run | None = None  # what the record before was counted in
-        ahead: Numbered | None = None  # whose sequence is not in `highest` yet
         number: int | None
         for record in records:
             if type(record) is Numbered:
-                if record.alike and last is not None:
-                    last.records.append(record)
-                    ahead = record
-                    continue
                 content: bytes | None = record.content
                 producer: bytes | None = record.producer
                 number, by_id = record.sequence, False
             else:
                 content, producer, number, by_id = _said(record.headers)
-            if ahead is not None:
-                highest[ahead.producer] = ahead.sequence
-                ahead = None
-            last = None
             if producer is not None and number is not None:
                 known = highest.get(producer, -1)
                 if known < number <= _LAST_SEQUENCE and (
@@ -166,10 +202,6 @@ class Intake:
                 run.records.append(record)
             else:
                 yield from self._begin(record, content, open_runs, by_id=by_id)
-                run = open_runs.get(record.key)
-            last = run if run is not None and run.records[-1] is record else None
-        if ahead is not None:
-            highest[ahead.producer] = ahead.sequence
         yield from open_runs.values()
 
     def take_repeated(self) -> list[Record]:
@@ -202,7 +234,7 @@ class Intake:
         self,
         record: Record,
         content: bytes | None,
-        open_runs: dict[bytes | None, Run],
+        open_runs: dict[bytes | None, _OpenRun],
         *,
         by_id: bool,
     ) -> Iterator[Run]:
@@ -227,7 +259,7 @@ class Intake:
             return
         if run is not None:
             yield run
-        open_runs[name] = Run(route.subject, content, [record], by_id=by_id)
+        open_runs[name] = _OpenRun(route.subject, content, [record], by_id=by_id)
 
     def _route_of(self, record: Record) -> _Route:
         if record.key is not None:

@@ -40,22 +40,16 @@ class Numbered(Struct, gc=False, weakref=False):
     ----------
     raw
         The headers as Kafka writes them.
-    usual
-        There are as many headers as our publisher writes without a trace.
-    alike
-        Key, content and producer are those of the record before it, and the sequence is larger.
     """
 
     offset: int
     timestamp: int
     key: bytes
-    value: bytes
-    raw: bytes
     content: bytes
     producer: bytes
     sequence: int
-    usual: bool
-    alike: bool
+    value: bytes
+    raw: bytes
 
     @property
     def headers(self) -> list[tuple[str, bytes]]:

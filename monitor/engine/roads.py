@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import msgspec
 import numpy as np
 
+from monitor.engine.block import Block, arrivals
 from monitor.engine.intake import FEWEST_HEADERS
-from monitor.engine.records import Numbered
 from monitor.errors import EventError
 from monitor.events import ARROW_CONTENT, MSGPACK_CONTENT, ModelVersion
 from monitor.profiles.arrow import ArrowDecoder
@@ -59,7 +59,10 @@ class Road:
         """Return the records' events, in order: one batch, or with Arrow one a record."""
         if content == ARROW_CONTENT:
             return [self._columns(record) for record in records]
-        decoded = self._decoder(content).decode([record.value for record in records])
+        values = (
+            records.values if isinstance(records, Block) else [record.value for record in records]
+        )
+        decoded = self._decoder(content).decode(values)
         bad = [(records[position], error) for position, error in decoded.bad]
         return [Batch(self, content, records, decoded, bad)]
 
@@ -145,7 +148,7 @@ class Batch:
             yield from self.records[:1]
             return
         if self._unusual is None:
-            self._unusual = {record.offset for record in self.records if not _is_usual(record)}
+            self._unusual = _unusual(self.records)
         if self._unusual:
             records = map(self.record, events.tolist())
             yield from (record for record in records if record.offset in self._unusual)
@@ -154,13 +157,10 @@ class Batch:
         """Return when each event arrived, shape (n,), seconds."""
         if self.content == ARROW_CONTENT:
             return np.full(len(self.times), self.records[0].timestamp / 1000)
-        stamps = np.fromiter((record.timestamp for record in self.records), np.float64)
-        rows = (
-            stamps
-            if self.decoded is None or self.decoded.index is None
-            else stamps[self.decoded.index]
-        )
-        return (rows if self._at is None else rows[self._at]) / 1000
+        rows = arrivals(self.records)
+        if self.decoded is not None and self.decoded.index is not None:
+            rows = rows[self.decoded.index]
+        return rows if self._at is None else rows[self._at]
 
     def keep(self, events: Positions) -> None:
         """Let only these events count."""
@@ -195,7 +195,8 @@ class Batch:
         return len(rows) - taken
 
 
-def _is_usual(record: Record) -> bool:
-    if type(record) is Numbered:
-        return record.usual
-    return len(record.headers) == FEWEST_HEADERS
+def _unusual(records: Sequence[Record]) -> set[int]:
+    """Return the offsets of records that have not just the headers which our publisher writes without a trace."""
+    if isinstance(records, Block):
+        return set(records.offsets[~records.usual].tolist())
+    return {record.offset for record in records if len(record.headers) != FEWEST_HEADERS}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
+
+from monitor.engine.block import arrivals
 
 if TYPE_CHECKING:
     from monitor.engine.records import Record
@@ -14,7 +16,7 @@ def arrival(record: Record) -> float:
     return record.timestamp / 1000
 
 
-def spells(records: list[Record], since: float, silence: float) -> Iterator[list[Record]]:
+def spells(records: Sequence[Record], since: float, silence: float) -> Iterator[Sequence[Record]]:
     """Cut a version's records, in order of arrival, before each that came after a silence.
 
     Parameters
@@ -26,8 +28,7 @@ def spells(records: list[Record], since: float, silence: float) -> Iterator[list
     """
     begin = 0
     if arrival(records[-1]) - since >= silence:
-        for position, record in enumerate(records):
-            at = arrival(record)
+        for position, at in enumerate(arrivals(records).tolist()):
             if at - since >= silence and position > begin:
                 yield records[begin:position]
                 begin = position

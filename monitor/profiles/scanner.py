@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
+from monitor.kernels.pieces import Pieces
 from monitor.kernels.slots import Slot
 from monitor.profiles.places import behind_scalar, places_in_json, places_in_msgpack
 from monitor.profiles.template import template, wanted
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
-
-#: Zeros behind the messages end every search.
-_PADDING = bytes(64)
 
 #: Ways of writing that are remembered, and tokens.
 _TEMPLATES, _TOKENS = 8, 20_000
@@ -122,18 +120,13 @@ class Scanner:
     def scan(self, values: Sequence[bytes | None]) -> Scanned:
         """Return the rows of the messages that could be read."""
         n = len(values)
-        given = (
-            [value or b"" for value in values] if None in values else cast("list[bytes]", values)
-        )
-        data = b"".join([*given, _PADDING])
-        bounds = np.zeros(n + 1, np.int64)
-        np.cumsum(np.fromiter(map(len, given), np.int64, n), out=bounds[1:])
+        pieces = values if isinstance(values, Pieces) else Pieces.of([v or b"" for v in values])
         found = Scanned(
             np.empty((n, self._vocabulary.shape.width)),
             np.zeros(n),
             np.arange(n),
             np.full((n, 2), -1, np.int64),
-            data,
+            pieces.data,
             np.zeros((n, 2), np.int64),
         )
         if self._vain >= _PATIENCE and self._vain % 16:
@@ -143,7 +136,7 @@ class Scanner:
         read = []
         for known in self._templates:
             before = len(left)
-            left = self._read(known, found, left, bounds)
+            left = self._read(known, found, left, pieces)
             read.append(before - len(left))
         order = np.argsort(read, kind="stable")[::-1]
         self._templates = [self._templates[i] for i in order]
@@ -152,16 +145,16 @@ class Scanner:
         found.left = left
         return found
 
-    def _read(self, known: Template, found: Scanned, which: Integers, bounds: Integers) -> Integers:
+    def _read(self, known: Template, found: Scanned, which: Integers, pieces: Pieces) -> Integers:
         """Read messages of one template; return those that are of another."""
         if not len(which):
             return which
-        stops = np.zeros((len(bounds) - 1, 3), np.int64)
+        stops = np.zeros((len(pieces), 3), np.int64)
         self._scan(
-            np.frombuffer(found.data, np.uint8),
+            pieces.buffer,
             which,
-            bounds[:-1],
-            bounds[1:],
+            pieces.begins,
+            pieces.ends,
             known.literals,
             known.bounds,
             known.slots,
@@ -204,7 +197,10 @@ class Scanner:
 
     def _learn_from(self, example: bytes) -> None:
         width = self._vocabulary.shape.width
-        new = template(example, self._places, self._wanted, width)
+        try:
+            new = template(example, self._places, self._wanted, width)
+        except ValueError:  # a name that is no text, of something that nobody asks for
+            return
         if new is None or any(new.same_as(known) for known in self._templates):
             return
         self._templates.append(new)

@@ -17,6 +17,7 @@ from aiokafka.consumer import fetcher
 from aiokafka.record.default_records import _DefaultRecordBatchPy, _DefaultRecordPy
 from aiokafka.record.memory_records import MemoryRecords
 
+from monitor.engine.block import since
 from monitor.engine.records import read_varint
 from monitor.stream import inbulk
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 _WAITING = 8 << 20
 
 #: Records that are read in one pass, if an answer has so many; fewer than the second are read faster one by one.
-_AT_ONCE, _TOO_FEW = 1_000, 50
+_AT_ONCE, _TOO_FEW = 10_000, 50
 
 #: How each record batch begins.
 _OFFSET_AND_LENGTH = struct.Struct(">qi")
@@ -40,16 +41,25 @@ class PartitionRecords(fetcher.PartitionRecords):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._rest: list[Record] = []
+        self._rest: Sequence[Record] = ()
 
-    def take(self, most: int | None) -> list[Record]:
-        """Return the next records, so many at most; fewer only at the end."""
-        taken, self._rest = self._rest, []
+    def take(self, most: int | None) -> Sequence[Record]:
+        """Return the next records, so many at most: a block, or a list of such as could not be read at once."""
+        taken, self._rest = self._rest, ()
         while self._records_iterator is not None and (most is None or len(taken) < most):
-            taken += next(self, ())
+            more = next(self, None)
+            if more is None:
+                break
+            if not taken:
+                taken = more
+            elif isinstance(taken, list) and isinstance(more, list):
+                taken += more
+            else:
+                self._rest = more
+                break
         if most is not None and len(taken) > most:
-            self._rest = taken[most:]
-            del taken[most:]
+            self._rest, taken = taken[most:], taken[:most]
+        if self._rest:
             self.next_fetch_offset = self._rest[0].offset
         elif taken:
             self.next_fetch_offset = max(self.next_fetch_offset, taken[-1].offset + 1)
@@ -60,7 +70,7 @@ class PartitionRecords(fetcher.PartitionRecords):
         """Whether all was taken."""
         return self._records_iterator is None and not self._rest
 
-    def _unpack_records(self) -> Iterator[list[Record]]:
+    def _unpack_records(self) -> Iterator[Sequence[Record]]:
         """Yield some batches' records at a time. What aiokafka does, but for the loop over the records."""
         held: list[Any] = []
         waiting = 0
@@ -81,8 +91,8 @@ class PartitionRecords(fetcher.PartitionRecords):
                 held, waiting = [], 0
         yield from self._read(held, waiting)
 
-    def _read(self, held: list[tuple[Any, slice]], count: int) -> Iterator[list[Record]]:
-        """Yield the records of these batches: of all in one pass, or else of each as aiokafka reads them."""
+    def _read(self, held: list[tuple[Any, slice]], count: int) -> Iterator[Sequence[Record]]:
+        """Yield the records of these batches: of as many as can be in one pass, of others as aiokafka reads them."""
         data = self._records.data
         if count >= _TOO_FEW:
             together = inbulk.read(data, [place for _, place in held])
@@ -90,16 +100,22 @@ class PartitionRecords(fetcher.PartitionRecords):
                 yield from self._from_here(together)
                 self.next_fetch_offset = held[-1][0].next_offset
                 return
+            if len(held) > 1:
+                for half in (held[: len(held) // 2], held[len(held) // 2 :]):
+                    yield from self._read(half, self._count(half))
+                return
         for batch, place in held:
             yield from self._from_here(self._parsed(batch, data[place]))
             self.next_fetch_offset = batch.next_offset
 
-    def _from_here(self, records: Sequence[Record]) -> Iterator[list[Record]]:
-        if records and records[0].offset < self.next_fetch_offset:
-            records = [record for record in records if record.offset >= self.next_fetch_offset]
+    def _count(self, held: list[tuple[Any, slice]]) -> int:
+        return sum(inbulk.count_of(self._records.data, place.start) for _, place in held)
+
+    def _from_here(self, records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+        records = since(records, self.next_fetch_offset)
         if records:
             self.next_fetch_offset = records[-1].offset + 1
-            yield list(records)
+            yield records
 
     def _parsed(self, batch: Any, data: bytes) -> list[Record]:
         try:
@@ -178,7 +194,7 @@ class FetchResult(fetcher.FetchResult):
 
     _partition_records: PartitionRecords | None
 
-    def getall(self, max_records: int | None = None) -> list[Record]:
+    def getall(self, max_records: int | None = None) -> Sequence[Record]:
         """Return the next records, so many at most."""
         records = self._partition_records
         if records is None or not self.check_assignment(self._topic_partition):

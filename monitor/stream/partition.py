@@ -14,6 +14,7 @@ import structlog
 from aiokafka.errors import KafkaError as ClientError
 
 from monitor.baselines import Baseline
+from monitor.engine.block import since
 from monitor.engine.records import BaselineSource, Outbox, Record
 from monitor.errors import BaselineError, RegistryError, VersionNotFound
 from monitor.events import ModelVersion
@@ -211,9 +212,7 @@ class OwnedPartition:
     async def _count(self, batch: Batch) -> None:
         if self._batches.qsize() <= BACKLOG:
             self._room.set()
-        records: Sequence[Record] = batch.records
-        if records and records[0].offset < self._engine.position:
-            records = [record for record in records if record.offset >= self._engine.position]
+        records = since(batch.records, self._engine.position)
         if records:
             self._silent_since, self._silence, self._idling = None, 0.0, False
             if not await self._learn(records):

@@ -10,7 +10,7 @@ group's committed offset). A batch that does not continue where its partition st
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -39,7 +39,7 @@ class Batch:
     """
 
     partition: int
-    records: list[Record]
+    records: Sequence[Record]
     start: int
     end: int
     at_end: bool
@@ -90,7 +90,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return dict(self._batches(consumer, fetched))
 
     def _batches(
-        self, consumer: AIOKafkaConsumer, fetched: Mapping[TopicPartition, list[Record]]
+        self, consumer: AIOKafkaConsumer, fetched: Mapping[TopicPartition, Sequence[Record]]
     ) -> Iterable[tuple[TopicPartition, Batch]]:
         subscription = consumer._subscription.subscription
         assignment = subscription.assignment if subscription else None

@@ -1,0 +1,67 @@
+"""Byte strings that lie in one buffer, as a scan reads them and a fetch brings them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, overload
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Integers = NDArray[np.int64]
+
+#: Zeros behind the last byte string: every search that kernels make ends there.
+PADDING = bytes(64)
+
+
+class Pieces(Sequence[bytes]):
+    """Byte strings, each made when it is asked for.
+
+    Parameters
+    ----------
+    data
+        Ends with `PADDING`.
+    begins, ends
+        Where each lies in it, shape (n,).
+
+    Examples
+    --------
+    >>> pieces = Pieces.of([b"{}", b"", b"[1]"])
+    >>> len(pieces), pieces[2], list(pieces[:2])
+    (3, b'[1]', [b'{}', b''])
+    """
+
+    __slots__ = ("begins", "data", "ends")
+
+    def __init__(self, data: bytes, begins: Integers, ends: Integers) -> None:
+        self.data, self.begins, self.ends = data, begins, ends
+
+    @classmethod
+    def of(cls, values: Sequence[bytes]) -> Pieces:
+        """Return these byte strings, copied into one buffer."""
+        bounds = np.zeros(len(values) + 1, np.int64)
+        np.cumsum(np.fromiter(map(len, values), np.int64, len(values)), out=bounds[1:])
+        return cls(b"".join([*values, PADDING]), bounds[:-1], bounds[1:])
+
+    @property
+    def buffer(self) -> NDArray[np.uint8]:
+        """The buffer, as kernels take it."""
+        return np.frombuffer(self.data, np.uint8)
+
+    def take(self, which: Integers | slice) -> Pieces:
+        """Return some of them."""
+        return Pieces(self.data, self.begins[which], self.ends[which])
+
+    def __len__(self) -> int:
+        return len(self.begins)
+
+    @overload
+    def __getitem__(self, at: int) -> bytes: ...
+    @overload
+    def __getitem__(self, at: slice) -> Pieces: ...
+    def __getitem__(self, at: int | slice) -> bytes | Pieces:
+        if isinstance(at, slice):
+            return self.take(at)
+        return self.data[self.begins[at] : self.ends[at]]
