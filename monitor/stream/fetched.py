@@ -39,12 +39,31 @@ _OFFSET_AND_LENGTH = struct.Struct(">qi")
 class PartitionRecords(fetcher.PartitionRecords):
     """aiokafka's, which checks, decompresses and leaves out what was aborted; the records as they were parsed."""
 
+    next_fetch_offset: int
+
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._rest: Sequence[Record] = ()
+        self._broken: Exception | None = None
+        # Begun now, while the thread that fetches has nothing else to do; the consumer moves on when it is taken.
+        start = self.next_fetch_offset
+        try:
+            self._rest = next(self, ())
+        except fetcher.Errors.CorruptRecordException as error:
+            self._broken = error
+        self._read_to, self.next_fetch_offset = self.next_fetch_offset, start
 
     def take(self, most: int | None) -> Sequence[Record]:
-        """Return the next records, so many at most: a block, or a list of such as could not be read at once."""
+        """Return the next records, so many at most: a block, or a list of such as could not be read at once.
+
+        Raises
+        ------
+        CorruptRecordException
+            If a batch is not what its checksum says.
+        """
+        if self._broken is not None:
+            raise self._broken
+        self.next_fetch_offset = max(self.next_fetch_offset, self._read_to)
         taken, self._rest = self._rest, ()
         while self._records_iterator is not None and (most is None or len(taken) < most):
             more = next(self, None)

@@ -245,6 +245,7 @@ class OwnedPartition:
         # Judging a window takes fairlearn 30-100 ms: heartbeats and other partitions go on.
         outbox = await asyncio.to_thread(self._take)
         counts = self._engine.vitals.counts
+        since = None
         if (
             outbox.state
             or outbox.reports
@@ -252,12 +253,43 @@ class OwnedPartition:
             or outbox.dead_letters
             or outbox.forwards
         ):
-            await write(self._producer, outbox, self._options, self.partition)
+            since = await self._count_until(
+                asyncio.create_task(write(self._producer, outbox, self._options, self.partition))
+            )
             self.progress.written = outbox.position
             self._tell(counts, len(outbox.reports))
-        self._unwritten_since = None
+        self._unwritten_since = since
         ended = time.monotonic()
         self._rested_at = ended + min(REST * (ended - began), LONGEST_REST)
+        if self._write_at is not None:
+            self._write_at = max(self._write_at, self._rested_at)
+
+    async def _count_until(self, written: asyncio.Task[None]) -> float | None:
+        """Count what comes while a transaction is written: it belongs to the next one, or is void with this one.
+
+        Returns
+        -------
+        float or None
+            When the first of it was counted, if anything came.
+        """
+        since = None
+        try:
+            while not written.done() and not self._leaving.is_set():
+                coming = asyncio.create_task(self._batches.get())
+                try:
+                    await asyncio.wait([coming, written], return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    coming.cancel()
+                batch = coming.result() if coming.done() else None
+                if batch is not None:
+                    since = since or time.time()
+                    await self._count(batch)
+            await written
+        finally:
+            if not written.done():
+                written.cancel()
+                await asyncio.wait([written])
+        return since
 
     def _take(self) -> Outbox:
         outbox = self._engine.take()

@@ -10,6 +10,8 @@ group's committed offset). A batch that does not continue where its partition st
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -119,15 +121,32 @@ class Consumer(driver.Consumer):
     app: StreamApp
     _thread: ConsumerThread
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._room = asyncio.Event()
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        """Fetch for a partition again."""
+        super().on_buffer_drop(tp)
+        self._room.set()
+
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         """Fetch, and hand on a message per partition; its value is a `Batch`.
 
+        Where all partitions have as much in front of them as they may, Faust's own method sleeps for a second. This
+        one waits until one of them has room.
+
         Faust's own method seeks back when the flow was stopped meanwhile. That is not needed here, and would race
         with a take-over's own seek: the batches are dropped, the next one does not continue, and its owner seeks.
         """
+        if self._buffered_partitions and not self._get_active_partitions():
+            self._room.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._room.wait(), timeout)
+            return
         batches, active = await self._wait_next_records(timeout)
         generation = self.app.consumer_generation_id
         if batches is None or self.should_stop:
