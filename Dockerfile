@@ -14,6 +14,7 @@ COPY pyproject.toml README.md ./
 COPY monitor ./monitor
 RUN pip install '.[worker,log,web]' && rm -rf /src/*
 USER app
+RUN python -m monitor.kernels
 WORKDIR /data
 VOLUME /data
 ENV MONITOR_HEALTH__HOST=0.0.0.0 MONITOR_HEALTH__PORT=9464

@@ -70,4 +70,6 @@ $(VENV)/.fuzz: EXTRAS := worker,serve,demo,dev,fuzz
 $(VENV)/.demo $(VENV)/.dev $(VENV)/.fuzz: pyproject.toml | $(BIN)/python
 	@echo "Installing [$(EXTRAS)] into $(VENV); the first time it takes a minute or two ..."
 	@$(call install,'.[$(EXTRAS)]')
+	@echo "Compiling the loops that count ..."
+	@$(BIN)/python -m monitor.kernels
 	@touch $@

@@ -66,11 +66,15 @@ def shown_health(settings: Settings) -> Iterator[Health]:
 
 def run_stream(settings: Settings, health: Health) -> int:
     """Count, judge and publish until asked to stop; return the process's exit status."""
+    from monitor.kernels import compile_all
     from monitor.stream import run_worker
 
     policy = load_policy(settings)
     # Loads what engines need, pandas and plug-ins, before there are threads and heartbeats.
     make_engine(settings, policy, 0, 1)
+    log_.info("compiling what is not compiled yet; the first time it takes half a minute")
+    if not compile_all():
+        log_.warning("Numba is not installed: JSON and MessagePack take twice as long")
     return run_worker(
         settings.kafka,
         _stream_options(settings),

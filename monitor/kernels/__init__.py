@@ -1,1 +1,25 @@
 """Compiled loops over bytes and columns: Numba turns them into machine code, once per machine, and keeps that on disk."""
+
+from __future__ import annotations
+
+import pkgutil
+from importlib import import_module
+
+
+def compile_all() -> bool:
+    """Compile what is not on disk yet, some seconds each, and load the rest: so that no event waits for it later.
+
+    Returns
+    -------
+    bool
+        False if Numba is not installed: then all works without kernels, at half the speed.
+    """
+    try:
+        for module in pkgutil.iter_modules(__path__):
+            if module.name != "__main__":
+                import_module(f"{__name__}.{module.name}")
+    except ModuleNotFoundError as error:
+        if error.name not in {"numba", "llvmlite"}:
+            raise
+        return False
+    return True

@@ -36,14 +36,14 @@ def _edition() -> str:
     return said.hexdigest()[:12]
 
 
-_KEPT = str(_HERE / "__pycache__" / _edition())
+_KEPT = str(Path(numba.config.CACHE_DIR or _HERE / "__pycache__") / _edition())
 
 
 def kernel(*takes: Any) -> Callable[[Function], Function]:
     """Compile a function that takes these types, and fills what it is given, when it is defined; other threads run while it does.
 
-    What was compiled is kept in this room's ``__pycache__``; where that cannot be written, in Numba's own places; else
-    it is compiled at each start.
+    What was compiled is kept where NUMBA_CACHE_DIR says, or in this room's ``__pycache__``; where that cannot be written,
+    in the user's cache; else it is compiled at each start.
     """
     signature = void(*takes)
 

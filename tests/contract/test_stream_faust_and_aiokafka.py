@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import ssl
 from importlib.metadata import version
@@ -24,6 +25,7 @@ from faust.types import TP
 
 from monitor.stream.app import credentials
 from monitor.stream.fetched import Fetched, PartitionRecords
+from monitor.stream.transport import Consumer
 
 
 def parameters(function) -> list[str]:
@@ -130,6 +132,29 @@ def test_a_rebalance_ends_in_perform_seek_before_the_flow_resumes():
 def test_a_rebalance_stops_the_flow_before_it_tells_of_revoked_partitions():
     body = source(App._on_partitions_revoked)
     assert body.index("stop_flow") < body.index("on_partitions_revoked.send")
+
+
+def test_faust_sleeps_for_a_second_where_all_partitions_have_enough_in_front_of_them():
+    # The reason why our `getmany` waits for room by itself: were this to change, that could go.
+    assert "await self.sleep(1)" in source(faust_consumer.Consumer._wait_next_records)
+    assert "self._buffered_partitions.add(tp)" in source(faust_consumer.Consumer.on_buffer_full)
+
+
+def test_ours_goes_on_as_soon_as_one_has_room():
+    async def story():
+        consumer = Consumer.__new__(Consumer)
+        full = TP("predictions", 0)
+        consumer._active_partitions = set()
+        consumer._buffered_partitions = {full}
+        consumer._room = asyncio.Event()
+        turn = asyncio.create_task(anext(consumer.getmany(timeout=600.0), None))
+        await asyncio.sleep(0)
+        assert not turn.done()
+        consumer.on_buffer_drop(full)
+        await asyncio.wait_for(turn, 60)
+        assert consumer._active_partitions == {full}
+
+    asyncio.run(story())
 
 
 def test_an_agents_error_comes_to_the_app():

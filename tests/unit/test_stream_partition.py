@@ -69,10 +69,15 @@ class Producer:
     hangs: bool = False
     seconds: float = 0.0
     spans: list[tuple[float, float]] = field(default_factory=list)
+    gate: asyncio.Event | None = None
+    begun: int = 0
 
     @asynccontextmanager
     async def transaction(self):
         began = time.monotonic()
+        self.begun += 1
+        if self.gate is not None:
+            await self.gate.wait()
         if self.hangs:
             await asyncio.Event().wait()
         if self.error:
@@ -198,6 +203,44 @@ def test_after_a_long_write_it_counts_for_longer_than_that_before_the_next():
         for (began, ended), (again, _) in pairwise(case.producer.spans):
             assert again - ended >= (REST - 0.5) * (ended - began)
         await case.owned.release()
+
+    asyncio.run(story())
+
+
+def test_what_comes_while_a_transaction_is_written_is_counted_and_belongs_to_the_next():
+    async def story():
+        case = Case()
+        open_gate = asyncio.Event()
+        case.producer.gate = open_gate
+        await case.give(100, 110)
+        await case.until(lambda: case.producer.begun == 1)
+        await case.give(110, 120)
+        await case.until(lambda: case.engine.counted == list(range(100, 120)))
+        assert case.producer.written == []
+        assert case.owned.progress.written < 110
+        open_gate.set()
+        await case.until(lambda: case.owned.progress.written == 120)
+        assert case.producer.written == [b"110", b"120"]
+        await case.owned.release()
+
+    asyncio.run(story())
+
+
+def test_what_was_counted_while_a_transaction_failed_is_void_with_it():
+    async def story():
+        case = Case()
+        open_gate = asyncio.Event()
+        case.producer.gate = open_gate
+        await case.give(100, 110)
+        await case.until(lambda: case.producer.begun == 1)
+        await case.give(110, 120)
+        await case.until(lambda: case.engine.counted == list(range(100, 120)))
+        case.producer.error = ProducerFenced()
+        open_gate.set()
+        await case.until(lambda: case.worker.errors)
+        await case.owned.release()
+        assert case.producer.written == []
+        assert case.owned.progress.written < 110
 
     asyncio.run(story())
 
