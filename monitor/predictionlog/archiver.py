@@ -206,29 +206,30 @@ class Archiver:
             places.append(place)
         consumer.assign(places)
 
-    def _take(self, messages: Sequence[KafkaMessage]) -> None:
-        if messages and not self._batch.reached:
-            self._batch.since = self._clock()
-        taken: list[Message] = []
-        records: list[KafkaMessage] = []
-        for message in messages:
-            error = message.error()
+    def _take(self, records: Sequence[KafkaMessage]) -> None:
+        batch, topic = self._batch, self._topic
+        if records and not batch.reached:
+            batch.since = self._clock()
+        events: list[KafkaMessage] = []
+        messages: list[Message] = []
+        for record in records:
+            error = record.error()
             if error is not None:
                 check_error(error)
                 continue
-            partition, offset = message.partition(), message.offset()
+            partition, offset = record.partition(), record.offset()
             assert partition is not None
             assert offset is not None
-            self._batch.reached[partition] = offset
-            one = message_of(message, self._topic, partition, offset)
-            if one is None:
+            batch.reached[partition] = offset
+            message = message_of(record, topic, partition, offset)
+            if message is None:
                 self.counts.forwarded += 1
                 continue
-            self._batch.bytes += len(one.value or b"")
-            taken.append(one)
-            records.append(message)
-        for position, fault in sorted(self._rows.add(taken).items()):
-            self._set_aside(records[position], fault)
+            events.append(record)
+            messages.append(message)
+        batch.bytes += sum([len(message.value or b"") for message in messages])
+        for position, fault in sorted(self._rows.add(messages).items()):
+            self._set_aside(events[position], fault)
 
     def _set_aside(self, message: KafkaMessage, fault: EventError) -> None:
         if self._letters is not None:

@@ -10,9 +10,9 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPar
 from confluent_kafka import KafkaError as BrokerError
 from confluent_kafka import Message as KafkaMessage
 
-from monitor.engine.intake import CONTENT_HEADER, FORWARDED_HEADER
+from monitor.engine.intake import CONTENT_HEADER, FEWEST_HEADERS, FORWARDED_HEADER
 from monitor.errors import KafkaError
-from monitor.events import JSON_CONTENT
+from monitor.events import JSON_CONTENT, SEQUENCE_HEADER
 from monitor.predictionlog.messages import Message
 
 log = structlog.get_logger(__name__)
@@ -37,18 +37,19 @@ def consumer_settings(
 
 def message_of(record: KafkaMessage, topic: str, partition: int, offset: int) -> Message | None:
     """Return what the log needs of a record; None if it is a copy of one that lies in another partition."""
-    headers: dict[str, Any] = dict(record.headers() or ())
-    if FORWARDED_HEADER in headers:
-        return None
-    return Message(
-        topic,
-        partition,
-        offset,
-        record.timestamp()[1] / 1000,
-        record.key(),
-        record.value(),
-        headers.get(CONTENT_HEADER) or JSON_CONTENT,
-    )
+    headers: Any = record.headers() or ()
+    if len(headers) >= FEWEST_HEADERS and headers[-1][0] == SEQUENCE_HEADER:
+        (kind, content), _, _ = headers[-3:]  # as our publisher ends them: a copy has its mark last
+    else:
+        kind = None
+    if kind != CONTENT_HEADER:
+        named = dict(headers)
+        if FORWARDED_HEADER in named:
+            return None
+        content = named.get(CONTENT_HEADER)
+    arrived = record.timestamp()[1] / 1000
+    key, value = record.key(), record.value()
+    return Message(topic, partition, offset, arrived, key, value, content or JSON_CONTENT)
 
 
 def check_range(consumer: Consumer, place: TopicPartition) -> None:

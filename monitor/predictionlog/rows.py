@@ -16,7 +16,7 @@ from monitor.predictionlog.columns import Events, rows_of
 from monitor.predictionlog.events import events_of
 from monitor.predictionlog.limits import check_model
 from monitor.predictionlog.schema import SCHEMA
-from monitor.predictionlog.written import as_column, decode_written, odd
+from monitor.predictionlog.written import Texts, decode_written
 
 if TYPE_CHECKING:
     from monitor.events import PredictionEvent
@@ -108,29 +108,27 @@ class Rows:
                         taken.append((event, groups, position))
                         continue
             others.append(position)
-        strange = self._strange(taken)
-        if strange:
-            others = sorted([*others, *(taken[row][2] for row in strange)])
-            taken = [one for row, one in enumerate(taken) if row not in strange]
+        texts = Texts([event.features for event, _, _ in taken])
+        odd = texts.odd(self._protected_names(taken)) if taken else set()
+        if odd:
+            others = sorted([*others, *(taken[row][2] for row in odd)])
+            taken = [one for row, one in enumerate(taken) if row not in odd]
+            texts = Texts([event.features for event, _, _ in taken])
         events, of_events, positions = zip(*taken, strict=True) if taken else ((),) * 3
         return Events(
             events,
             [messages[position] for position in positions],
             positions,
             [0] * len(events),
-            as_column([event.features for event in events]),
+            texts.column(),
             [groups.plain for groups in of_events],
         ), others
 
-    def _strange(self, taken: Sequence[tuple[Any, Groups, int]]) -> set[int]:
-        """Return which events may have in their features what is protected in any of them, or what has to be checked."""
-        if not taken:
-            return set()
-        events, groups, _ = zip(*taken, strict=True)
-        models = {event.model_name for event in events}
-        protected = map(self._apart.protected_features, models)
-        names = frozenset().union(*(one.names for one in set(groups)), *protected)
-        return odd([event.features for event in events], names)
+    def _protected_names(self, taken: Sequence[tuple[Any, Groups, int]]) -> AbstractSet[str]:
+        """Return all names that are protected in any of the events."""
+        models = {event.model_name for event, _, _ in taken}
+        names = [groups.names for groups in {groups for _, groups, _ in taken}]
+        return frozenset().union(*names, *map(self._apart.protected_features, models))
 
     def _whole(
         self, messages: Sequence[Message], positions: Sequence[int], refused: dict[int, EventError]

@@ -6,7 +6,7 @@ What is looked for in features is looked for in those of many events at once, in
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -43,58 +43,68 @@ _Written: Any = msgspec.defstruct(
 decode_written = msgspec.json.Decoder(_Written).decode
 
 
-def odd(features: Sequence[msgspec.Raw], names: Iterable[str]) -> set[int]:
-    r"""Return which of several events' features must be read before it is known what is in them.
-
-    All others are flat objects of numbers, texts, booleans and nulls, none of which bears one of these names.
-
-    Parameters
-    ----------
-    features
-        JSON values, as they were written.
-    names
-        What must not stand among them. A name is there between quotes, unless a character of it is escaped: so
-        features with an escape are odd, whatever it means.
+class Texts:
+    r"""Several events' features, as they were written.
 
     Examples
     --------
-    >>> texts = ['{"age":1}', '{"sex":0}', '{"a":[1]}', r'{"s\u0065x":0}', '{"a":{}}', "7", '{"note":"{"}']
-    >>> sorted(odd([msgspec.Raw(text.encode()) for text in texts], ["sex"]))
+    >>> said = ['{"age":1}', '{"sex":0}', '{"a":[1]}', r'{"s\u0065x":0}', '{"a":{}}', "7", '{"note":"{"}']
+    >>> texts = Texts([msgspec.Raw(one.encode()) for one in said])
+    >>> sorted(texts.odd(["sex"]))
     [1, 2, 3, 4, 5, 6]
+    >>> texts.column()[0].as_py()
+    '{"age":1}'
     """
-    sizes = np.fromiter(map(len, features), np.int64, len(features))
-    joined = b"".join(features)
-    ends = np.cumsum(sizes)
-    first = np.frombuffer(joined, np.uint8)[ends - sizes]
-    found = set(np.flatnonzero((first != ord("{")) | (sizes > _LONG)).tolist())
-    last = ends.tolist()
-    if joined.count(b"{") != len(features):
-        found.update(row for row, text in enumerate(features) if bytes(text).find(b"{", 1) > 0)
-    if not _is_text(joined):
-        found.update(row for row, text in enumerate(features) if not _is_text(bytes(text)))
-    # A name may have half of a surrogate pair, which no text has.
-    quoted = [f'"{name}"'.encode(errors="surrogatepass") for name in names]
-    for mark in (b"[", b"\\", *quoted):
-        # Without its quotes, of which there are many, a name that is not there is missed sooner.
-        if mark.strip(b'"') in joined:
-            found.update(_rows_with(mark, joined, last))
-    return found
 
+    def __init__(self, features: Sequence[msgspec.Raw]) -> None:
+        self._features = features
+        self._joined = b"".join(features)
+        #: Where each begins, and the last one ends.
+        self._bounds = np.zeros(len(features) + 1, np.int64)
+        np.cumsum(np.fromiter(map(len, features), np.int64, len(features)), out=self._bounds[1:])
 
-def as_column(features: Sequence[msgspec.Raw]) -> pa.Array:
-    """Return features as they were written, as a column of texts; none of them may be odd."""
-    offsets = np.zeros(len(features) + 1, np.int64)
-    np.cumsum(np.fromiter(map(len, features), np.int64, len(features)), out=offsets[1:])
-    buffers = pa.py_buffer(offsets), pa.py_buffer(b"".join(features))
-    return pa.LargeStringArray.from_buffers(len(features), *buffers).cast(pa.string())
+    def odd(self, names: Iterable[str]) -> set[int]:
+        """Return which must be read before it is known what is in them.
 
+        All others are flat objects of numbers, texts, booleans and nulls, none of which bears one of these names.
 
-def _rows_with(mark: bytes, joined: bytes, ends: Sequence[int]) -> Iterator[int]:
-    at = joined.find(mark)
-    while at >= 0:
-        row = bisect_right(ends, at)
-        yield row
-        at = joined.find(mark, ends[row])
+        Parameters
+        ----------
+        names
+            What must not stand among them. A name is there between quotes, unless a character of it is escaped: so
+            features with an escape are odd, whatever it means.
+        """
+        joined, begin = self._joined, self._bounds[:-1]
+        first = np.frombuffer(joined, np.uint8)[begin]
+        found = set(np.flatnonzero((first != ord("{")) | (np.diff(self._bounds) > _LONG)).tolist())
+        if joined.count(b"{") != len(self._features):
+            found.update(self._where(lambda text: text.find(b"{", 1) > 0))
+        if not _is_text(joined):
+            found.update(self._where(lambda text: not _is_text(text)))
+        # A name may have half of a surrogate pair, which no text has.
+        quoted = [f'"{name}"'.encode(errors="surrogatepass") for name in names]
+        for mark in (b"[", b"\\", *quoted):
+            # Without its quotes, of which there are many, a name that is not there is missed sooner.
+            if mark.strip(b'"') in joined:
+                found.update(self._with(mark))
+        return found
+
+    def column(self) -> pa.Array:
+        """Return them as a column; the texts of odd ones may be none."""
+        buffers = pa.py_buffer(self._bounds), pa.py_buffer(self._joined)
+        column = pa.LargeStringArray.from_buffers(len(self._features), *buffers)
+        return column.cast(pa.string())
+
+    def _where(self, so: Callable[[bytes], bool]) -> Iterator[int]:
+        return (row for row, text in enumerate(self._features) if so(bytes(text)))
+
+    def _with(self, mark: bytes) -> Iterator[int]:
+        bounds = self._bounds.tolist()
+        at = self._joined.find(mark)
+        while at >= 0:
+            row = bisect_right(bounds, at) - 1
+            yield row
+            at = self._joined.find(mark, bounds[row + 1])
 
 
 def _is_text(data: bytes) -> bool:
