@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 
 import click
@@ -14,9 +13,6 @@ from monitor.cli.supervised import asked_to_stop, supervised
 from monitor.errors import KafkaError, StoreError
 from monitor.settings import Settings
 from monitor.supervise import FAILED, follow_parent
-
-#: Python's collector looks after so many new containers, not after 700: each row is one, and is in no cycle.
-COLLECT_AFTER = (500_000, 10, 10)
 
 
 @click.command()
@@ -38,7 +34,6 @@ def archive(context: click.Context, settings: Settings, *, once: bool) -> None:
 
 def _work(settings: Settings) -> int:
     """Archive; what may be cured by waiting ends with a status that has the parent try again."""
-    gc.set_threshold(*COLLECT_AFTER)
     stop = asked_to_stop()
     try:
         with shown_health(settings) as health:
