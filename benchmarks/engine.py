@@ -95,7 +95,8 @@ class _Windows:
 
     def add(self, decoded: Decoded) -> None:
         slots = np.floor_divide(decoded.times, WINDOW).astype(np.int64)
-        present = np.unique(slots).tolist()
+        low, high = int(slots.min()), int(slots.max())
+        present = [low] if low == high else np.unique(slots).tolist()
         for slot in present:
             if slot not in self._buffers:
                 self.profiles[slot] = Profile.empty(self._layout)

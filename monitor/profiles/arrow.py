@@ -49,7 +49,7 @@ class _Plan:
     places
         Position of each wanted column among those that are read.
     doubles
-        Which numbers of a row are written as they are kept; they are read all at once.
+        Position of each number of a row, if all are written as they are kept: then they are read all at once.
     absent, foreign
         Features of the layout that it lacks, and those that it has beside them.
     """
@@ -145,10 +145,10 @@ class ArrowDecoder:
         columns = np.empty((self._shape.width, batch.num_rows))
         doubles = self._plan.doubles
         if doubles:
-            chosen = batch.select([places[self._numbers[row]] for row in doubles])
-            columns[doubles] = chosen.to_tensor(null_to_nan=True, row_major=False).to_numpy().T
-        for row, name in enumerate(self._numbers):
-            if row not in doubles:
+            chosen = batch.select(doubles).to_tensor(null_to_nan=True, row_major=False)
+            columns[: len(doubles)] = chosen.to_numpy().T
+        else:
+            for row, name in enumerate(self._numbers):
                 at = places.get(name)
                 columns[row] = np.nan if at is None else _numbers(batch.column(at))
         for row, coder in enumerate(self._coders, len(self._numbers)):
@@ -221,11 +221,9 @@ def _plan(shape: RowShape, written: bytes, schema: Any) -> _Plan:
         included_fields=[index for index, _ in included], use_threads=False
     )
     places = {name: at for at, (_, name) in enumerate(included)}
-    doubles = [
-        row
-        for row, index in enumerate(shape.numbers)
-        if (name := shape.field(index)) in places and types.is_float64(schema.field(name).type)
-    ]
+    numbers = [shape.field(index) for index in shape.numbers]
+    plain = all(name in places and types.is_float64(schema.field(name).type) for name in numbers)
+    doubles = [places[name] for name in numbers] if plain else []
     return _Plan(written, options, places, doubles, *_unlike(layout, schema.names))
 
 

@@ -126,7 +126,7 @@ class Column(Struct, frozen=True, kw_only=True, dict=True):
         return 0 if self.embedding is None else self.embedding.dimension
 
 
-class Layout(Struct, frozen=True, kw_only=True):
+class Layout(Struct, frozen=True, kw_only=True, dict=True):
     """The columns of one model version.
 
     Attributes
@@ -146,7 +146,7 @@ class Layout(Struct, frozen=True, kw_only=True):
     score: Column | None = None
     groups: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def columns(self) -> tuple[Column, ...]:
         """Features, then score if there is one, then prediction: the order of a profile's sketches."""
         score = (self.score,) if self.score is not None else ()
