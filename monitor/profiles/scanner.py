@@ -170,12 +170,12 @@ class Scanner:
         )
         for target in known.absent.tolist():
             found.rows[which, target] = MISSING_CODE if target in self._codes else np.nan
-        slot, place, at_value = stops[which].T
-        left: Integers = which[slot >= 0]
-        at_label = (slot >= 0) & (at_value > 0)
-        at_label[at_label] = known.slots[slot[at_label]] == Slot.LABEL
-        found.unknown[which[at_label], 0] = known.targets[slot[at_label]]
-        found.unknown[which[at_label], 1] = place[at_label]
+        left: Integers = which[stops[which, 0] >= 0]
+        if len(left):
+            at_value = left[stops[left, 2] > 0]
+            at_label = at_value[known.slots[stops[at_value, 0]] == Slot.LABEL]
+            found.unknown[at_label, 0] = known.targets[stops[at_label, 0]]
+            found.unknown[at_label, 1] = stops[at_label, 1]
         return left
 
     def learn(self, values: Sequence[bytes | None], found: Scanned, good: Integers) -> None:
