@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from monitor.profiles import fold
 from monitor.profiles.edges import LARGEST, search_edges
-from monitor.profiles.fold import _compiled
 from monitor.profiles.grid import Grid, count, grid_of
 from monitor.profiles.sketch import NumericSketch
+from tests.profile_roads import LAYOUT, by_rows, close, labels, rows
+from tests.profile_roads import facts as profile_facts
 
 ordinary = st.floats(-1e6, 1e6)
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -84,5 +88,10 @@ def test_a_grid_is_forgotten_with_its_edges():
     assert len(grid_of(search).starts) == 6
 
 
-def test_numbers_are_counted_by_the_compiled_loop():
-    assert _compiled() is count
+@given(st.lists(rows(labels, labels), min_size=1, max_size=40))
+def test_without_numba_numbers_are_counted_as_before(parts):
+    assert fold._compiled() is count
+    quick = by_rows(LAYOUT, parts, "json")
+    with mock.patch.object(fold, "_compiled", return_value=None):
+        plain = by_rows(LAYOUT, parts, "json")
+    assert close(profile_facts(quick), profile_facts(plain))
