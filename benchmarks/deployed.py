@@ -39,6 +39,7 @@ class Message(NamedTuple):
 
     subject: ModelVersion
     value: bytes
+    content: bytes = JSON_CONTENT
 
 
 class Read(NamedTuple):
@@ -136,7 +137,6 @@ def _register(settings: Settings, frame: pd.DataFrame, subjects: Iterable[ModelV
 def fill(
     site: Site,
     messages: Iterable[Message],
-    content: bytes = JSON_CONTENT,
     *,
     pace: float | None = None,
 ) -> tuple[int, float]:
@@ -159,7 +159,7 @@ def fill(
     now = dt.datetime.now(dt.UTC)
     began = time.monotonic()
     total = count = 0
-    for number, (subject, value) in enumerate(messages):
+    for number, (subject, value, content) in enumerate(messages):
         headers = [
             *cloud_event_headers("e", now, "/benchmark", content_type=content),
             ("producer_id", b"benchmark"),
