@@ -9,7 +9,7 @@ NOT_INSTALLED = 2
 
 _MODULES = {
     "worker": (
-        "aiokafka click cramjam fairlearn faust influxdb_client jinja2 mlflow numba numpy pandas plotly "
+        "aiokafka click cramjam fairlearn faust google_crc32c influxdb_client jinja2 mlflow numba numpy pandas plotly "
         "prometheus_client pyarrow pydantic rich river scipy slack_sdk structlog yaml zstandard"
     ),
     "worker,log": "cryptography deltalake polars",

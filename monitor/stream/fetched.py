@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import google_crc32c
 from aiokafka import conn
 from aiokafka.consumer import fetcher
 from aiokafka.record.default_records import _DefaultRecordBatchPy, _DefaultRecordPy
@@ -31,6 +32,9 @@ _WAITING = 8 << 20
 
 #: Records that are read in one pass, if an answer has so many; fewer than the second are read faster one by one.
 _AT_ONCE, _TOO_FEW = 10_000, 50
+
+#: The format since which a batch's checksum is a CRC32C, and how many bytes of its beginning are not in it.
+_CRC32C_SINCE, _UNSUMMED = 2, 21
 
 #: How each record batch begins.
 _OFFSET_AND_LENGTH = struct.Struct(">qi")
@@ -95,7 +99,7 @@ class PartitionRecords(fetcher.PartitionRecords):
         waiting = 0
         while self._records.has_next():
             batch = self._records.next_batch()
-            if self._check_crcs and not batch.validate_crc():
+            if self._check_crcs and not self._is_whole(batch):
                 yield from self._read(held, waiting)
                 raise fetcher.Errors.CorruptRecordException(f"Invalid CRC - {self._tp}")
             if self._is_left_out(batch):
@@ -142,6 +146,14 @@ class PartitionRecords(fetcher.PartitionRecords):
         except UnicodeDecodeError:
             # Kafka takes any bytes for a header's name; aiokafka's parser takes text, and gives up the whole batch.
             return list(Tolerant(data))
+
+    def _is_whole(self, batch: Any) -> bool:
+        """Whether it is what its checksum says: with the processor's own instruction a fifth of aiokafka's time."""
+        if batch.magic < _CRC32C_SINCE or google_crc32c.implementation != "c":
+            return bool(batch.validate_crc())
+        place = self._records.latest
+        summed = self._records.data[place.start + _UNSUMMED : place.stop]
+        return bool(google_crc32c.value(summed) == batch.crc)
 
     def _is_left_out(self, batch: Any) -> bool:
         """Whether it holds a transaction's marker, or what a transaction wrote that was aborted."""

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import google_crc32c
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from monitor.stream.fetched import Fetched, PartitionRecords
@@ -61,3 +63,13 @@ def test_records_in_a_compressed_batch_are_read_the_same(taken):
         (7, 1_000, b"0", [("a", b"there")]),
         (8, 1_001, b"1", [("b", b"there")]),
     ]
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_a_batch_that_is_not_what_its_checksum_says_is_never_taken(taken, native, monkeypatch):
+    monkeypatch.setattr(google_crc32c, "implementation", "c" if native else "python")
+    whole = batch(0, ["a", "b"])
+    flipped = whole[:-1] + bytes([whole[-1] ^ 1])
+    assert len(taken(whole, check_crcs=True)) == 2
+    with pytest.raises(CorruptRecordException):
+        taken(flipped, check_crcs=True)
