@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple, overload
 
 import numpy as np
@@ -65,10 +66,38 @@ class Block(Sequence[Numbered]):
             self.sender[which],
         )
 
-    def present(self) -> list[int]:
-        """Return which of the senders there are records of."""
-        found: list[int] = np.flatnonzero(np.bincount(self.sender)).tolist()
-        return found
+    def split(self, of: Callable[[Sender], bytes]) -> list[tuple[bytes, Block]]:
+        """Return the records of senders that have something in common, each with what that is; in order of arrival."""
+        names, which = self._named(of)
+        if len(names) == 1:
+            return [(names[0], self)]
+        # Sorted once, however many there are.
+        order = np.argsort(which, kind="stable")
+        bounds = np.searchsorted(which[order], np.arange(len(names) + 1)).tolist()
+        return [
+            (name, self.take(order[start:stop]))
+            for name, (start, stop) in zip(names, pairwise(bounds), strict=True)
+            if start < stop
+        ]
+
+    def cut(self, of: Callable[[Sender], bytes]) -> list[tuple[bytes, Block]]:
+        """Return consecutive records that have something in common, each with what that is."""
+        names, which = self._named(of)
+        changes = (np.flatnonzero(which[1:] != which[:-1]) + 1).tolist()
+        return [
+            (names[which[start]], self[start:stop])
+            for start, stop in pairwise([0, *changes, len(self)])
+        ]
+
+    def _named(self, of: Callable[[Sender], bytes]) -> tuple[list[bytes], Integers]:
+        """Return the distinct names of all senders, and which of them each record has, shape (n,)."""
+        numbers: dict[bytes, int] = {}
+        of_sender = [numbers.setdefault(of(sender), len(numbers)) for sender in self.senders]
+        return list(numbers), np.array(of_sender, np.int64)[self.sender]
+
+    def keys(self) -> set[bytes]:
+        """Return the keys of the records that there are."""
+        return {self.senders[sender].key for sender in set(self.sender.tolist())}
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -103,7 +132,7 @@ def arrivals(records: Sequence[Record]) -> NDArray[np.float64]:
 def keys(records: Sequence[Record]) -> set[bytes | None]:
     """Return the records' distinct keys."""
     if isinstance(records, Block):
-        return {records.senders[sender].key for sender in records.present()}
+        return set(records.keys())
     return {record.key for record in records}
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
 from msgspec import Struct
 
 from monitor.engine.block import Block, keys
@@ -142,37 +141,28 @@ class Intake:
         yield from self._sort_each(records) if runs is None else runs
 
     def _sort_block(self, block: Block) -> list[Run] | None:
-        """Return a run a version, if all records are new, belong here, and each version's are written alike; else None."""
-        present = [(i, block.senders[i]) for i in block.present()]
-        runs: dict[bytes, Run] = {}
-        highest: dict[bytes, int] = {}
-        which = (
-            {i: np.flatnonzero(block.sender == i) for i, _ in present} if len(present) > 1 else {}
-        )
-        for producer in {sender.producer for _, sender in present}:
-            own = [which[i] for i, sender in present if sender.producer == producer and which]
-            sequences = block.sequences[np.sort(np.concatenate(own))] if own else block.sequences
-            known = self._highest.get(producer, -1)
+        """Return the runs of a block whose records are all new, and of versions of this partition; else None."""
+        highest = {}
+        for producer, own in block.split(lambda sender: sender.producer):
+            known, sequences = self._highest.get(producer, -1), own.sequences
             new = sequences[0] > known and bool((sequences[1:] > sequences[:-1]).all())
             if not new or (known < 0 and len(producer) > _PRODUCER_LENGTH):
                 return None
             highest[producer] = int(sequences[-1])
-        for key in {sender.key for _, sender in present}:
-            contents = {sender.content for _, sender in present if sender.key == key}
+        runs: list[Run] = []
+        for key, own in block.split(lambda sender: sender.key):
             try:
                 route = self._route(key)
             except ValueError:
                 return None
-            (content, *others) = contents
-            if others or content not in CONTENTS or route.partition != self._partition:
+            if route.partition != self._partition or route.subject.key != key:
                 return None
-            own = [which[i] for i, sender in present if sender.key == key and which]
-            records = block.take(np.sort(np.concatenate(own))) if own else block
-            if route.subject.key in runs:
+            parts = own.cut(lambda sender: sender.content)
+            if any(content not in CONTENTS for content, _ in parts):
                 return None
-            runs[route.subject.key] = Run(route.subject, content, records)
+            runs += [Run(route.subject, content, part) for content, part in parts]
         self._highest |= highest
-        return list(runs.values())
+        return runs
 
     def _sort_each(self, records: Sequence[Record]) -> Iterator[Run]:
         open_runs: dict[bytes | None, _OpenRun] = {}
