@@ -153,3 +153,23 @@ def test_while_no_dead_letter_can_be_written_nothing_is_passed_over(world, monke
     assert [letter.offset for letter in heard] == [0]
     assert (archiver.counts.waits, archiver.counts.rows) == (1, 2)
     assert world.table.positions([SOURCE]) == {SOURCE: 2}
+
+
+def test_of_large_messages_few_are_made_rows_at_once(world, monkeypatch):
+    """An Arrow message of a MiB holds thousands of events: a thousand such messages would be all of the memory."""
+    stop = threading.Event()
+    large = [message(event(at, features={"note": "x" * 400_000})).value for at in range(10)]
+    broker = Broker([Record(*one) for one in enumerate(large)], stop.set)
+    monkeypatch.setattr(archiving, "Consumer", broker)
+    taken = []
+    add = world.rows.add
+
+    def noted(messages):
+        taken.append(len(messages))
+        return add(messages)
+
+    monkeypatch.setattr(world.rows, "add", noted)
+    archiver = Archiver(world.table, world.rows, {}, app="a", size=BatchSize(rows=100))
+    archiver.run(stop)
+    assert taken == [3, 3, 3, 1]
+    assert archiver.counts.rows == 10
