@@ -85,3 +85,12 @@ PREDICTIONS = TableLayout(SCHEMA)
 
 #: What only who holds the permission sees, and only opened.
 SEALED = ("protected", "key_id")
+
+
+def plain_type(kind: pa.DataType) -> pa.DataType:
+    """Return the type that Delta gives back in large or in view form."""
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return pa.string()
+    if pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
+        return pa.binary()
+    return kind

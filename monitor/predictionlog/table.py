@@ -27,7 +27,7 @@ from deltalake.exceptions import (
 )
 
 from monitor.errors import MonitorError, StoreError
-from monitor.predictionlog.schema import PREDICTIONS, WRITER, TableLayout
+from monitor.predictionlog.schema import PREDICTIONS, WRITER, TableLayout, plain_type
 
 if TYPE_CHECKING:
     import polars as pl
@@ -46,6 +46,9 @@ _COLOURS = re.compile("\x1b\\[[0-9;]*m")
 
 #: Rows named in one deletion.
 _AT_ONCE = 1_000
+
+#: Deletions begun anew because somebody wrote meanwhile, at most: one takes a fraction of what lies between two commits.
+_TRIES = 20
 
 Positions = dict[str, int | None]
 
@@ -264,7 +267,7 @@ class PredictionTable:
         )
         with self._plainly():
             days = ", ".join(f"CAST('{date.isoformat()}' AS DATE)" for date in dates)
-            self._fresh().delete(f"model = {_quoted(model)} AND date IN ({days})")
+            self._delete(f"model = {_quoted(model)} AND date IN ({days})")
         return rows
 
     def delete_rows(self, places: Iterable[Place]) -> int:
@@ -279,12 +282,10 @@ class PredictionTable:
         with self._plainly():
             for (topic, partition, index), numbers in offsets.items():
                 for some in _batches(numbers):
-                    done = self._fresh().delete(
+                    gone += self._delete(
                         f"kafka_topic = {_quoted(topic)} AND kafka_partition = {partition:d} "
-                        f"AND kafka_index = {index:d} AND kafka_offset IN ({', '.join(some)})",
-                        writer_properties=self._writer,
+                        f"AND kafka_index = {index:d} AND kafka_offset IN ({', '.join(some)})"
                     )
-                    gone += int(done["num_deleted_rows"])
         return gone
 
     def vacuum(self) -> int:
@@ -300,6 +301,17 @@ class PredictionTable:
                 _ORPHANED, dry_run=False, enforce_retention_duration=False, full=True
             )
         return len(gone)
+
+    def _delete(self, condition: str) -> int:
+        """Delete the rows that a condition names; again where a writer came between, which Delta refuses."""
+        tries = 0
+        while True:
+            try:
+                done = self._fresh().delete(condition, writer_properties=self._writer)
+                return int(done["num_deleted_rows"])
+            except CommitFailedError:
+                if (tries := tries + 1) == _TRIES:
+                    raise
 
     def _files(self) -> list[dict[str, Any]]:
         with self._plainly():
@@ -332,7 +344,7 @@ class PredictionTable:
         for field in self._layout.schema:
             at = found.get_field_index(field.name)
             there = found.field(at).type if at >= 0 else None
-            if there is not None and _plain(there) != field.type:
+            if there is not None and plain_type(there) != field.type:
                 raise StoreError(
                     f"its column {field.name} holds {there}, this release writes {field.type}",
                     where=self.uri,
@@ -371,15 +383,6 @@ class PredictionTable:
 def _batches(numbers: Sequence[str]) -> Iterator[Sequence[str]]:
     for start in range(0, len(numbers), _AT_ONCE):
         yield numbers[start : start + _AT_ONCE]
-
-
-def _plain(kind: pa.DataType) -> pa.DataType:
-    """Return the type that Delta gives back in large or in view form."""
-    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return pa.string()
-    if pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
-        return pa.binary()
-    return kind
 
 
 def _quoted(text: str) -> str:

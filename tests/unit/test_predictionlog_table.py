@@ -12,9 +12,9 @@ import pytest
 from monitor.errors import StoreError
 from monitor.predictionlog.query import Query, ask
 from monitor.predictionlog.schema import PREDICTIONS, SCHEMA
-from monitor.predictionlog.table import PredictionTable
+from monitor.predictionlog.table import Place, PredictionTable
 from monitor.settings import load_settings
-from tests.archive import SOURCE, World, event, gather, message
+from tests.archive import SOURCE, TOPIC, World, event, gather, message
 from tests.conftest import REPOSITORY
 
 
@@ -82,6 +82,32 @@ def test_a_disk_that_takes_no_more_is_told_in_a_sentence_and_loses_nothing(tmp_p
     table = PredictionTable(str(tmp_path / "log"))
     assert table.positions([SOURCE]) == {SOURCE: 0}
     assert ask(table, Query())["event_id"].to_pylist() == ["event-0"]
+
+
+def test_a_deletion_that_a_writer_came_between_is_begun_anew(tmp_path, monkeypatch):
+    world = World(tmp_path)
+    world.write(event(0), event(1))
+    writers = [PredictionTable(world.table.uri) for _ in range(2)]
+    fresh = PredictionTable._fresh
+
+    def overtaken(table: PredictionTable):
+        delta = fresh(table)
+        if table is world.table and writers:
+            writer = writers.pop()
+            partition = f"predictions-{7 + len(writers)}"
+            beside = event(
+                1, event_id=partition
+            )  # in the same file as what is deleted, for all that Delta knows
+            gather(world.rows, message(beside, 0), message(beside, 2))
+            writer.append(world.rows.take(), {partition: 0}, writer.positions([partition]))
+        return delta
+
+    monkeypatch.setattr(PredictionTable, "_fresh", overtaken)
+    assert world.table.delete_rows([Place(TOPIC, 0, 1, 0)]) == 1
+    assert not writers
+    rows = PredictionTable(world.table.uri).dataset().to_table()
+    left = rows["event_id"].to_pylist()
+    assert sorted(left) == ["event-0", *["predictions-7"] * 2, *["predictions-8"] * 2]
 
 
 def test_the_settings_of_an_object_store_reach_it(monkeypatch):
