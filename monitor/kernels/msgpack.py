@@ -122,6 +122,7 @@ def scan(
                 break
             place += stop - start
             if slot == count:
+                slot += 1
                 break
             at_value = 1
             kind = kinds[slot]
@@ -155,5 +156,5 @@ def scan(
                 break
             place = after
             slot += 1
-        stops[message, 0] = -1 if slot == count and place == end else slot
+        stops[message, 0] = -1 if slot > count and place == end else slot
         stops[message, 1], stops[message, 2] = place, at_value

@@ -171,7 +171,7 @@ def test_what_came_before_is_not_left_again():
 
 def test_a_scan_stays_within_its_messages():
     """One message must not be completed by the next one's bytes, nor the last one by the zeros behind it."""
-    whole = message(**{"\0" * 100: 0, "last": 0})
+    whole = message(**{"\0" * 100: 0, "last": {}})
     for end in range(1, len(whole)):
         for pieces in ([whole[:end], whole[end:], whole], [whole, whole[:end]]):
             (_, found), _ = scanned(NUMBER, [[whole] * 2, pieces], "msgpack")
