@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from monitor.errors import EventError
 from monitor.kernels.pieces import Pieces
 from monitor.kernels.slots import Slot
 from monitor.profiles.places import behind_scalar, places_in_json, places_in_msgpack
@@ -183,17 +184,27 @@ class Scanner:
         if self._vain > _PATIENCE:
             return
         labelled = found.unknown[good, 0] >= 0
-        labels = {
-            (target, found.data[place : self._behind(found.data, place)])
-            for target, place in found.unknown[good[labelled]].tolist()
-        }
-        for target, token in labels:
-            if len(self._tokens) < _TOKENS:
-                code = self._codes[target].learn(self._decode(token))
-                self._tokens.learn(target, token, code)
+        places = found.unknown[good[labelled]].tolist()
+        for target, token in {(target, self._token(found.data, at)) for target, at in places}:
+            if token and len(self._tokens) < _TOKENS:
+                self._learn_label(target, token)
         other = good[~labelled]
         if len(other) and len(self._templates) < _TEMPLATES:
             self._learn_from(values[int(other[0])] or b"")
+
+    def _token(self, data: bytes, place: int) -> bytes:
+        """Return the scalar that stands here; nothing of a message that is written otherwise."""
+        try:
+            return data[place : self._behind(data, place)]
+        except ValueError:
+            return b""
+
+    def _learn_label(self, target: int, token: bytes) -> None:
+        try:
+            code = self._codes[target].learn(self._decode(token))
+        except (msgspec.MsgspecError, EventError, ValueError):
+            return  # its key is there twice, and it is not the one that counted
+        self._tokens.learn(target, token, code)
 
     def _learn_from(self, example: bytes) -> None:
         width = self._vocabulary.shape.width
@@ -210,7 +221,15 @@ class Scanner:
 
 
 def _behind_json(data: bytes, place: int) -> int:
-    """Return where a scalar of JSON ends."""
+    """Return where a scalar of JSON ends.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
     found = _JSON_SCALAR.match(data, place)
-    assert found is not None  # else it would not have been accepted
+    if found is None:
+        msg = f"no string, number or word begins at {place}"
+        raise ValueError(msg)
     return found.end()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 import numpy as np
 
 from monitor.kernels.slots import Slot
@@ -136,7 +137,7 @@ def template(
     end = 0
     try:
         found = list(places(example))
-    except ValueError:  # a key that is no scalar
+    except (msgspec.MsgspecError, ValueError):  # a key that is no scalar, or no text
         return None
     for path, start, stop in found:
         if path in seen or (start < stop and _is_vector(path, wants)):

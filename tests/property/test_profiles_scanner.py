@@ -9,6 +9,7 @@ from unittest import mock
 
 import msgspec
 import numpy as np
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -160,6 +161,22 @@ def test_a_scan_stays_within_its_messages():
             assert found.index is not None
             assert found.index.tolist() == [pieces.index(whole)]
             assert not math.isnan(found.rows[0, 0])
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"prediction":1', b'"prediction": 2'),
+        (b'"prediction":1', b'"prediction":null,"prediction":2'),
+        (b'"features"', b'"\xff":1,"features"'),
+    ],
+)
+def test_odd_messages_that_count_teach_nothing_wrong(old, new):
+    odd = message().replace(old, new)
+    batches = [[message()] * 3, [message(), odd, odd], [odd, message()]]
+    found, _ = scanned(NUMBER, batches)
+    assert [told(one) for one in found] == [told(one) for one in packed(NUMBER, batches)]
+    assert len(found[1]) == 3
 
 
 def test_an_object_that_is_there_twice_is_not_scanned():

@@ -188,6 +188,15 @@ def test_a_map_that_is_there_twice_is_not_scanned():
     assert told(found[2]) == told(packed(NUMBER, [[value] * 2], "msgpack")[0])
 
 
+@pytest.mark.parametrize("key", [b"\xd6\xff\xff\xff\xff\xff", b"\xc7\x01\xff\x00", b"\xa1\xff"])
+def test_odd_keys_that_nobody_asks_for_teach_nothing_wrong(key):
+    odd = message(extra={"?": 1}).replace(b"\xa1?", key)
+    batches = [[message()] * 3, [message(), odd, odd], [odd, message()]]
+    found, _ = scanned(NUMBER, batches, "msgpack")
+    assert [told(one) for one in found] == [told(one) for one in packed(NUMBER, batches, "msgpack")]
+    assert len(found[1]) == 3
+
+
 def test_keys_that_are_no_texts_are_no_hindrance():
     _, left = scanned(NUMBER, [[message(extra={1: 2, None: {2: [3]}})] * 2] * 2, "msgpack")
     assert left == [2, 0]
