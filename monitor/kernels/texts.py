@@ -12,6 +12,9 @@ _QUOTES, _BACKSLASHES = _ONES * _U(ord('"')), _ONES * _U(ord("\\"))
 _SPACES = _ONES * _U(ord(" "))
 _QUOTE, _POINT, _Z, _PLUS, _MINUS, _ZERO = (ord(c) for c in '".Z+-0')
 
+#: Microseconds that a double holds exactly, to the years 1684 and 2255; others are not rounded here.
+_EXACT = 1 << 53
+
 #: Days of the months from March on, before each.
 _BEFORE = np.array([306, 337, 0, 31, 61, 92, 122, 153, 184, 214, 245, 275])
 _LENGTHS = np.array([31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
@@ -119,4 +122,5 @@ def instant(data, place):
         365 * since + since // 4 - since // 100 + since // 400 + _BEFORE[month - 1] + day - 719_469
     )
     seconds = ((days * 24 + hour) * 60 + minute) * 60 + second
-    return seconds * 1_000_000 + (fraction + 500) // 1000 - ahead, place
+    moment = seconds * 1_000_000 + (fraction + 500) // 1000 - ahead
+    return moment, (place if -_EXACT <= moment <= _EXACT else -1)

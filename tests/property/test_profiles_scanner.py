@@ -90,6 +90,12 @@ def test_a_time_is_what_msgspec_says_or_is_left(text):
         assert once.times.tolist() == seconds.tolist()
 
 
+def test_times_that_a_double_rounds_are_left():
+    values = [message(time=f"{year}-01-02T03:04:05.019507Z") for year in ("0026", "1684", "2256")]
+    _, left = scanned(NUMBER, [[message()], values])
+    assert left[1] == 3
+
+
 def test_usual_times_are_not_left():
     times = [AT, "2026-01-02T03:04:05.123456Z", "2024-02-29T03:04:05.1+01:00"]
     _, left = scanned(NUMBER, [[message()], [message(time=time) for time in times]])
