@@ -73,8 +73,8 @@ def run_stream(settings: Settings, health: Health) -> int:
     # Loads what engines need, pandas and plug-ins, before there are threads and heartbeats.
     make_engine(settings, policy, 0, 1)
     log_.info("compiling what is not compiled yet; the first time it takes half a minute")
-    if not compile_all():
-        log_.warning("Numba is not installed: JSON and MessagePack take twice as long")
+    if (missing := compile_all()) is not None:
+        log_.warning("no kernels: JSON and MessagePack take twice as long", error=str(missing))
     return run_worker(
         settings.kafka,
         _stream_options(settings),

@@ -6,20 +6,18 @@ import pkgutil
 from importlib import import_module
 
 
-def compile_all() -> bool:
+def compile_all() -> ImportError | None:
     """Compile what is not on disk yet, some seconds each, and load the rest: so that no event waits for it later.
 
     Returns
     -------
-    bool
-        False if Numba is not installed: then all works without kernels, at half the speed.
+    ImportError or None
+        Why there are none, if Numba is not installed, or does not fit: then all works without, at half the speed.
     """
     try:
         for module in pkgutil.iter_modules(__path__):
             if module.name != "__main__":
                 import_module(f"{__name__}.{module.name}")
-    except ModuleNotFoundError as error:
-        if error.name not in {"numba", "llvmlite"}:
-            raise
-        return False
-    return True
+    except ImportError as error:
+        return error
+    return None

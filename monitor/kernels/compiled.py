@@ -14,6 +14,12 @@ from numba.types import Array, float64, int64, uint8, uint64, void
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+if numba.config.DISABLE_JIT:
+    msg = (
+        "NUMBA_DISABLE_JIT is set: kernels are instructions, and there is no other way to run them"
+    )
+    raise ImportError(msg)
+
 #: What kernels take: bytes that they only read, and arrays that they may fill.
 BYTES = Array(uint8, 1, "C", readonly=True)
 INTEGERS = Array(int64, 1, "C")
@@ -36,27 +42,40 @@ def _edition() -> str:
     return said.hexdigest()[:12]
 
 
-_KEPT = str(Path(numba.config.CACHE_DIR or _HERE / "__pycache__") / _edition())
+def _place_to_keep() -> str | None:
+    """Return a directory for what is compiled of these sources: the first that can be written, if any can."""
+    edition = _edition()
+    named = [Path(numba.config.CACHE_DIR)] if numba.config.CACHE_DIR else []
+    for place in (*named, _HERE / "__pycache__", Path("~/.cache/model-monitor")):
+        try:
+            folder = place.expanduser() / edition
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "written").touch()
+        except (OSError, RuntimeError):  # RuntimeError: nobody's home
+            continue
+        return str(folder)
+    return None
+
+
+_KEPT = _place_to_keep()
 
 
 def kernel(*takes: Any) -> Callable[[Function], Function]:
     """Compile a function that takes these types, and fills what it is given, when it is defined; other threads run while it does.
 
-    What was compiled is kept where NUMBA_CACHE_DIR says, or in this room's ``__pycache__``; where that cannot be written,
+    What was compiled is kept where NUMBA_CACHE_DIR says; or in this room's ``__pycache__``; or, where that cannot be written,
     in the user's cache; else it is compiled at each start.
     """
     signature = void(*takes)
 
     def compiled(function: Function) -> Function:
-        options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-        kept, numba.config.CACHE_DIR = numba.config.CACHE_DIR, _KEPT
+        before = numba.config.CACHE_DIR
+        numba.config.CACHE_DIR = _KEPT or before
         try:
-            made = numba.njit(signature, cache=True, **options)(function)
-        except RuntimeError:  # no place to keep it
-            made = numba.njit(signature, **options)(function)
+            compiling = numba.njit(signature, nogil=True, error_model="numpy", cache=bool(_KEPT))
+            return cast("Function", compiling(function))
         finally:
-            numba.config.CACHE_DIR = kept
-        return cast("Function", made)
+            numba.config.CACHE_DIR = before
 
     return compiled
 

@@ -78,7 +78,8 @@ def find(data, place, stop, slot, slots, spans, texts):
         mixed = (mixed ^ word_at(data, at)) * _MIX
         mixed ^= mixed >> _SHIFT
         at += 8
-    mixed = (mixed ^ (word_at(data, at) << _U(64 - 8 * (stop - at)))) * _MIX
+    if stop > at:
+        mixed = (mixed ^ (word_at(data, at) << _U(64 - 8 * (stop - at)))) * _MIX
     entry = np.int64(mixed >> _U(40)) & mask
     while slots[entry] >= 0:
         start, end = spans[entry, 0], spans[entry, 1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -112,7 +113,9 @@ def _record(
     held = _held(row, model, keys, known)
     features: Any = msgspec.Raw(row["features"].encode())
     if held.features:
-        features = msgspec.json.decode(row["features"]) | held.features
+        # What no reader takes, such as 1e400, goes on as it is: the engine will say so, as it did the first time.
+        with suppress(msgspec.MsgspecError):
+            features = msgspec.json.decode(row["features"]) | held.features
     event = {
         "event_id": row["event_id"],
         "prediction_id": row["prediction_id"],

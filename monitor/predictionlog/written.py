@@ -77,7 +77,7 @@ class Texts:
         joined, begin = self._joined, self._bounds[:-1]
         first = np.frombuffer(joined, np.uint8)[begin]
         found = set(np.flatnonzero((first != ord("{")) | (np.diff(self._bounds) > _LONG)).tolist())
-        if joined.count(b"{") != len(self._features):
+        if found or joined.count(b"{") != len(self._features):
             found.update(self._where(lambda text: text.find(b"{", 1) > 0))
         if not _is_text(joined):
             found.update(self._where(lambda text: not _is_text(text)))

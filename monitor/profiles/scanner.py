@@ -183,14 +183,19 @@ class Scanner:
         """Remember what was left but turned out to be good: labels, and one more way of writing."""
         if self._vain > _PATIENCE:
             return
-        labelled = found.unknown[good, 0] >= 0
-        places = found.unknown[good[labelled]].tolist()
-        for target, token in {(target, self._token(found.data, at)) for target, at in places}:
-            if token and len(self._tokens) < _TOKENS:
+        labels: set[tuple[int, bytes]] = set()
+        other = None
+        for message, (target, at) in zip(good.tolist(), found.unknown[good].tolist(), strict=True):
+            token = self._token(found.data, at) if target >= 0 else b""
+            if token:
+                labels.add((target, token))
+            else:
+                other = message if other is None else other
+        for target, token in labels:
+            if len(self._tokens) < _TOKENS:
                 self._learn_label(target, token)
-        other = good[~labelled]
-        if len(other) and len(self._templates) < _TEMPLATES:
-            self._learn_from(values[int(other[0])] or b"")
+        if other is not None and len(self._templates) < _TEMPLATES:
+            self._learn_from(values[other] or b"")
 
     def _token(self, data: bytes, place: int) -> bytes:
         """Return the scalar that stands here; nothing of a message that is written otherwise."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 #: How a record batch begins: base offset, length, epoch, magic, checksum, attributes, last offset delta, first and
 #: largest time stamp, producer id and epoch, sequence, count.
 _HEADER = struct.Struct(">qiibIhiqqqhii")
-_MAGIC = 2
+_MAGIC, _MAGIC_AT = 2, 16
 _CODEC, _LOG_APPEND_TIME = 0x07, 0x08
 _UNPACK: dict[int, Callable[[bytes], bytes]] = {
     0: bytes,
@@ -50,7 +50,9 @@ class _UnusualError(Exception):
 
 
 def count_of(data: bytes, place: int) -> int:
-    """Return how many records the batch that begins here says that it holds."""
+    """Return how many records the batch that begins here says that it holds; 0 of one of an old format."""
+    if data[place + _MAGIC_AT] != _MAGIC:
+        return 0
     return int(_HEADER.unpack_from(data, place)[-1])
 
 

@@ -114,6 +114,7 @@ class OwnedPartition:
         self._unwritten_since: float | None = None
         self._accepted = holding.start
         self._batches: asyncio.Queue[Batch | None] = asyncio.Queue()
+        self._held: Batch | None = None
         self._room = asyncio.Event()
         self._leaving = asyncio.Event()
         self._stuck = False
@@ -199,6 +200,9 @@ class OwnedPartition:
             self._host.failed(error)
 
     async def _next(self) -> Batch | None:
+        held, self._held = self._held, None
+        if held is not None:
+            return held
         try:
             return self._batches.get_nowait()
         except asyncio.QueueEmpty:
@@ -245,7 +249,7 @@ class OwnedPartition:
         # Judging a window takes fairlearn 30-100 ms: heartbeats and other partitions go on.
         outbox = await asyncio.to_thread(self._take)
         counts = self._engine.vitals.counts
-        since = None
+        counted_since = None
         if (
             outbox.state
             or outbox.reports
@@ -253,12 +257,12 @@ class OwnedPartition:
             or outbox.dead_letters
             or outbox.forwards
         ):
-            since = await self._count_until(
+            counted_since = await self._count_until(
                 asyncio.create_task(write(self._producer, outbox, self._options, self.partition))
             )
             self.progress.written = outbox.position
             self._tell(counts, len(outbox.reports))
-        self._unwritten_since = since
+        self._unwritten_since = counted_since
         ended = time.monotonic()
         self._rested_at = ended + min(REST * (ended - began), LONGEST_REST)
         if self._write_at is not None:
@@ -272,7 +276,7 @@ class OwnedPartition:
         float or None
             When the first of it was counted, if anything came.
         """
-        since = None
+        began = None
         try:
             while not written.done() and not self._leaving.is_set():
                 coming = asyncio.create_task(self._batches.get())
@@ -281,15 +285,22 @@ class OwnedPartition:
                 finally:
                     coming.cancel()
                 batch = coming.result() if coming.done() else None
-                if batch is not None:
-                    since = since or time.time()
-                    await self._count(batch)
+                if batch is None:
+                    continue
+                if self._engine.versions(batch.records):
+                    # The registry may be away for long, and this transaction's end is not to wait for it.
+                    self._held = batch
+                    break
+                position = self._engine.position
+                await self._count(batch)
+                if self._engine.position > position:
+                    began = began or time.time()
             await written
         finally:
             if not written.done():
                 written.cancel()
                 await asyncio.wait([written])
-        return since
+        return began
 
     def _take(self) -> Outbox:
         outbox = self._engine.take()

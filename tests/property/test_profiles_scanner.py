@@ -199,3 +199,12 @@ def test_without_numba_messages_are_decoded_as_before():
         found = RowDecoder(NUMBER, VERSION).decode(values)
     (plain,) = packed(NUMBER, [values])
     assert told(found) == told(plain)
+
+
+def test_a_writer_whose_first_key_is_a_label_is_learned_though_another_came_before():
+    fields = json.loads(message())
+    event = {"prediction": fields.pop("prediction"), **fields}
+    compact = json.dumps(event, separators=(",", ":")).encode()
+    spaced = json.dumps(event).encode()
+    _, left = scanned(NUMBER, [[compact] * 3, [compact, spaced], [compact, spaced]])
+    assert left == [3, 1, 0]

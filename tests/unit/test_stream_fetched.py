@@ -3,8 +3,9 @@ from __future__ import annotations
 import google_crc32c
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.errors import CorruptRecordException
+from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 
 from monitor.stream.fetched import Fetched, PartitionRecords
 
@@ -73,3 +74,22 @@ def test_a_batch_that_is_not_what_its_checksum_says_is_never_taken(taken, native
     assert len(taken(whole, check_crcs=True)) == 2
     with pytest.raises(CorruptRecordException):
         taken(flipped, check_crcs=True)
+
+
+def test_a_batch_that_cannot_be_read_is_told_of_when_it_is_taken():
+    """Raised while it is fetched, it would end aiokafka's own task of fetching, and nobody would know."""
+    unknown = bytearray(batch(0, ["a"] * 3))
+    unknown[22] = 5  # no compression that there is
+    held = PartitionRecords(
+        TopicPartition("predictions", 0), Fetched(bytes(unknown)), [], 0, None, None, False, 1
+    )
+    with pytest.raises(UnsupportedCodecError):
+        held.take(None)
+
+
+@pytest.mark.parametrize("magic", [0, 1])
+def test_records_of_before_kafka_0_11_are_read(taken, magic):
+    old = LegacyRecordBatchBuilder(magic, 0, 1 << 20)
+    old.append(0, timestamp=1_000, key=b"credit/7", value=b"0")
+    ((offset, _, value, headers),) = taken(bytes(old.build()), check_crcs=True)
+    assert (offset, value, headers) == (0, b"0", [])

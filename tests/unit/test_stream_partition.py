@@ -245,6 +245,46 @@ def test_what_was_counted_while_a_transaction_failed_is_void_with_it():
     asyncio.run(story())
 
 
+def test_an_answer_without_records_while_a_transaction_is_written_leaves_nothing_unwritten():
+    async def story():
+        case = Case()
+        gate = case.producer.gate = asyncio.Event()
+        await case.give(100, 110)
+        await case.until(lambda: case.producer.begun == 1)
+        await case.owned.accept(Batch(0, [], 110, 110, at_end=True, limit=110))
+        await case.until(lambda: case.owned.progress.end == 110)
+        gate.set()
+        await case.until(lambda: case.owned.progress.written == 110)
+        await case.until(lambda: case.owned._seen.unwritten_since is None)
+        await case.owned.release()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("fenced", [True, False])
+def test_a_transactions_end_does_not_wait_for_the_registry(fenced):
+    async def story():
+        case = Case(*[RegistryUnavailable("gone")] * 50)
+        gate = case.producer.gate = asyncio.Event()
+        await case.give(100, 110)
+        await case.until(lambda: case.producer.begun == 1)
+        case.engine.wanted = {VERSION}
+        await case.give(110, 120)
+        if fenced:
+            case.producer.error = ProducerFenced()
+        gate.set()
+        if fenced:
+            await case.until(lambda: case.worker.errors)
+        else:
+            await case.until(lambda: case.owned.waits)
+            assert case.owned.progress.written == 110
+            assert case.owned._seen.unwritten_since is None
+        assert case.engine.counted == list(range(100, 110))
+        await case.owned.drop()
+
+    asyncio.run(story())
+
+
 class Said(msgspec.Struct):
     subject: ModelVersion
 
