@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from monitor.kernels.blanks import Blank
 from monitor.kernels.compiled import (
     BYTES,
     FLOATS,
@@ -18,12 +19,11 @@ from monitor.kernels.compiled import (
     word_at,
 )
 from monitor.kernels.decimals import decimal
-from monitor.kernels.slots import Slot
 from monitor.kernels.texts import behind_string, instant, matches
 from monitor.kernels.tokens import TOKEN_LENGTH, find
 
 NUMBER_OR_NULL, LABEL, INSTANT, ID, ANYTHING = map(
-    int, (Slot.NUMBER_OR_NULL, Slot.LABEL, Slot.INSTANT, Slot.ID, Slot.ANYTHING)
+    int, (Blank.NUMBER_OR_NULL, Blank.LABEL, Blank.INSTANT, Blank.ID, Blank.ANYTHING)
 )
 
 _QUOTE, _BACKSLASH = ord('"'), ord("\\")
@@ -79,7 +79,7 @@ def _behind_anything(data, place):
 )  # fmt: skip
 def scan(
     data, which, begins, ends, literals, bounds, kinds, targets,
-    token_slots, token_spans, token_codes, token_texts, rows, times, ids, stops,
+    token_kinds, token_spans, token_codes, token_texts, rows, times, ids, stops,
 ):  # fmt: skip
     """Read messages that consist of the same literals, with values in between.
 
@@ -92,47 +92,47 @@ def scan(
     begins, ends
         Where each message lies in the data.
     literals, bounds
-        The literals' bytes, seven more, and where each begins, and the last one ends: one more than there are slots.
+        The literals' bytes, seven more, and where each begins, and the last one ends: one more than there are blanks.
     kinds, targets
-        Of each slot: what may stand there, and which number of the row it is.
-    token_slots, token_spans, token_codes, token_texts
+        Of each blank: what may stand there, and which number of the row it is.
+    token_kinds, token_spans, token_codes, token_texts
         Labels, as `Tokens` has them.
     rows, times, ids
         Filled: numbers and codes; microseconds since 1970; where the text of the id begins and ends.
     stops
-        Filled, shape (n, 3): -1 of a message that was read, else the slot that it was left at; the place; and whether
-        that is the slot's, or the literal's before it.
+        Filled, shape (n, 3): -1 of a message that was read, else the blank that it was left at; the place; and whether
+        that is the blank's, or the literal's before it.
     """
     count = len(kinds)
     for message in which:
         place, end = begins[message], ends[message]
-        slot = at_value = 0
+        blank = at_value = 0
         while True:
             at_value = 0
-            start, stop = bounds[slot], bounds[slot + 1]
+            start, stop = bounds[blank], bounds[blank + 1]
             if not matches(data, place, literals, start, stop):
                 break
             place += stop - start
-            if slot == count:
-                slot += 1
+            if blank == count:
+                blank += 1
                 break
             at_value = 1
-            kind = kinds[slot]
+            kind = kinds[blank]
             if kind <= NUMBER_OR_NULL:
                 if kind == NUMBER_OR_NULL and word_at(data, place) & _LOW_HALF == _NULL:
                     value, after = math.nan, place + 4
                 else:
                     value, after = decimal(data, place)
-                rows[message, targets[slot]] = value
+                rows[message, targets[blank]] = value
             elif kind == LABEL:
                 after = _behind_label(data, place)
                 if after > 0:
                     entry = find(
-                        data, place, after, targets[slot], token_slots, token_spans, token_texts
+                        data, place, after, targets[blank], token_kinds, token_spans, token_texts
                     )
                     if entry < 0:
                         break
-                    rows[message, targets[slot]] = token_codes[entry]
+                    rows[message, targets[blank]] = token_codes[entry]
             elif kind == INSTANT:
                 moment, after = instant(data, place + 1)
                 if after < 0 or byte_at(data, place) != _QUOTE or byte_at(data, after) != _QUOTE:
@@ -150,6 +150,6 @@ def scan(
             if after < 0:
                 break
             place = after
-            slot += 1
-        stops[message, 0] = -1 if slot > count and place == end else slot
+            blank += 1
+        stops[message, 0] = -1 if blank > count and place == end else blank
         stops[message, 1], stops[message, 2] = place, at_value

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from monitor.kernels.blanks import Blank
 from monitor.kernels.compiled import (
     BYTES,
     FLOATS,
@@ -21,12 +22,11 @@ from monitor.kernels.compiled import (
     word_at,
 )
 from monitor.kernels.heads import COUNT_BYTES, FIXED, SHORT_TEXT, TEXT_8, TEXT_32
-from monitor.kernels.slots import Slot
 from monitor.kernels.texts import instant, is_ascii, matches
 from monitor.kernels.tokens import TOKEN_LENGTH, find
 
 NUMBER_OR_NULL, LABEL, INSTANT, ID, ANYTHING = map(
-    int, (Slot.NUMBER_OR_NULL, Slot.LABEL, Slot.INSTANT, Slot.ID, Slot.ANYTHING)
+    int, (Blank.NUMBER_OR_NULL, Blank.LABEL, Blank.INSTANT, Blank.ID, Blank.ANYTHING)
 )
 
 _NULL, _FLOAT, _DOUBLE, _UNSIGNED, _SIGNED, _NEGATIVE = 0xC0, 0xCA, 0xCB, 0xCC, 0xD0, 0xE0
@@ -107,31 +107,31 @@ def _stamp(data, place, end):
 )  # fmt: skip
 def scan(
     data, which, begins, ends, literals, bounds, kinds, targets,
-    token_slots, token_spans, token_codes, token_texts, rows, times, ids, stops,
+    token_kinds, token_spans, token_codes, token_texts, rows, times, ids, stops,
 ):  # fmt: skip
     """Read messages that consist of the same literals, with values in between: all as of `monitor.kernels.json.scan`."""
     count = len(kinds)
     for message in which:
         place, end = begins[message], ends[message]
-        slot = at_value = 0
+        blank = at_value = 0
         while True:
             at_value = 0
-            start, stop = bounds[slot], bounds[slot + 1]
+            start, stop = bounds[blank], bounds[blank + 1]
             # A literal may hold zeros, so those behind the last message do not end it.
             if place + stop - start > end or not matches(data, place, literals, start, stop):
                 break
             place += stop - start
-            if slot == count:
-                slot += 1
+            if blank == count:
+                blank += 1
                 break
             at_value = 1
-            kind = kinds[slot]
+            kind = kinds[blank]
             if kind <= NUMBER_OR_NULL:
                 if kind == NUMBER_OR_NULL and byte_at(data, place) == _NULL:
                     value, after = math.nan, place + 1
                 else:
                     value, after = _number(data, place)
-                rows[message, targets[slot]] = value
+                rows[message, targets[blank]] = value
             elif kind == INSTANT:
                 moment, after = _stamp(data, place, end)
                 times[message] = moment
@@ -141,11 +141,11 @@ def scan(
                     if not place < after <= place + TOKEN_LENGTH:
                         break
                     entry = find(
-                        data, place, after, targets[slot], token_slots, token_spans, token_texts
+                        data, place, after, targets[blank], token_kinds, token_spans, token_texts
                     )
                     if entry < 0:
                         break
-                    rows[message, targets[slot]] = token_codes[entry]
+                    rows[message, targets[blank]] = token_codes[entry]
                 elif kind != ANYTHING and after > 0:
                     start = _start_of_text(data, place)
                     if start < 0 or not is_ascii(data, start, after):
@@ -155,6 +155,6 @@ def scan(
             if after < 0:
                 break
             place = after
-            slot += 1
-        stops[message, 0] = -1 if slot > count and place == end else slot
+            blank += 1
+        stops[message, 0] = -1 if blank > count and place == end else blank
         stops[message, 1], stops[message, 2] = place, at_value

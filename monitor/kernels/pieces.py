@@ -39,11 +39,12 @@ class Pieces(Sequence[bytes]):
         self.data, self.begins, self.ends = data, begins, ends
 
     @classmethod
-    def of(cls, values: Sequence[bytes]) -> Pieces:
-        """Return these byte strings, copied into one buffer."""
+    def of(cls, values: Sequence[bytes | None]) -> Pieces:
+        """Return these byte strings, copied into one buffer; an empty one for None."""
+        there = [value or b"" for value in values] if None in values else values
         bounds = np.zeros(len(values) + 1, np.int64)
-        np.cumsum(np.fromiter(map(len, values), np.int64, len(values)), out=bounds[1:])
-        return cls(b"".join([*values, PADDING]), bounds[:-1], bounds[1:])
+        np.cumsum(np.fromiter(map(len, there), np.int64, len(values)), out=bounds[1:])  # type: ignore[arg-type]
+        return cls(b"".join([*there, PADDING]), bounds[:-1], bounds[1:])  # type: ignore[list-item]
 
     @property
     def buffer(self) -> NDArray[np.uint8]:

@@ -72,15 +72,15 @@ def _behind_header(data, place, end):
 
 
 @part
-def _known(data, begin, end, kind, slots, spans, codes, distinct):
+def _known(data, begin, end, kind, kinds, spans, codes, distinct):
     """Return the number of a byte string among the distinct ones of its kind so far; -1 if there are too many."""
-    entry = find(data, begin, end, kind, slots, spans, data)
+    entry = find(data, begin, end, kind, kinds, spans, data)
     if entry >= 0:
         return codes[entry]
-    if 4 * distinct[kind] >= len(slots):
+    if 4 * distinct[kind] >= len(kinds):
         return int64(-1)
     entry = -1 - entry
-    slots[entry], codes[entry] = kind, distinct[kind]
+    kinds[entry], codes[entry] = kind, distinct[kind]
     spans[entry, 0], spans[entry, 1] = begin, end
     distinct[kind] += 1
     return codes[entry]
@@ -132,7 +132,7 @@ def _find_places(data, place, limit, usual, at, places):
 
 
 @kernel(BYTES, PAIRS, INTEGERS, int64, PAIRS, INTEGERS, PAIRS, INTEGERS, INTEGERS, INTEGERS)
-def read(data, batches, counts, usual, places, slots, spans, codes, distinct, done):
+def read(data, batches, counts, usual, places, kinds, spans, codes, distinct, done):
     """Find the places of all records of some batches.
 
     Parameters
@@ -145,7 +145,7 @@ def read(data, batches, counts, usual, places, slots, spans, codes, distinct, do
         How many headers a record has at least, and one less than at most.
     places
         Filled: a row for each of `FOUND`, a column for each record.
-    slots, spans, codes
+    kinds, spans, codes
         An empty table with room for distinct keys and tails, as `Tokens` has one.
     distinct
         Filled: how many distinct keys and tails there are.
@@ -160,8 +160,8 @@ def read(data, batches, counts, usual, places, slots, spans, codes, distinct, do
             if place < 0:
                 return
             tail, tail_end = places[TAIL, at], places[TAIL_END, at]
-            places[KEY, at] = _known(data, key, key_end, 0, slots, spans, codes, distinct)
-            places[LAST, at] = _known(data, tail, tail_end, 1, slots, spans, codes, distinct)
+            places[KEY, at] = _known(data, key, key_end, 0, kinds, spans, codes, distinct)
+            places[LAST, at] = _known(data, tail, tail_end, 1, kinds, spans, codes, distinct)
             if places[KEY, at] < 0 or places[LAST, at] < 0:
                 return
             at += 1

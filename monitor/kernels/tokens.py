@@ -17,12 +17,12 @@ TOKEN_LENGTH = 64
 
 
 class Tokens:
-    """Codes of tokens, each told by the slot that it stands in; open addressing, at most half full.
+    """Codes of tokens, each of a kind: the number of a row that it gives; open addressing, at most half full.
 
     Attributes
     ----------
-    slots, spans, codes
-        Per entry: the slot (-1 of none), where its bytes lie in `texts`, shape (m, 2), and the code.
+    kinds, spans, codes
+        Per entry: the kind (-1 of an empty one), where its bytes lie in `texts`, shape (m, 2), and the code.
     texts
         All tokens' bytes.
 
@@ -41,38 +41,38 @@ class Tokens:
     def __len__(self) -> int:
         return len(self._known)
 
-    def learn(self, slot: int, token: bytes, code: float) -> None:
+    def learn(self, kind: int, token: bytes, code: float) -> None:
         """Remember a token's code."""
-        if len(token) > TOKEN_LENGTH or (slot, token) in self._known:
+        if len(token) > TOKEN_LENGTH or (kind, token) in self._known:
             return
-        self._known[slot, token] = code
+        self._known[kind, token] = code
         room = len(self.texts) - self._used > 2 * TOKEN_LENGTH
-        if room and 2 * len(self._known) <= len(self.slots):
-            self._put(slot, token, code)
+        if room and 2 * len(self._known) <= len(self.kinds):
+            self._put(kind, token, code)
             return
-        self._clear(2 * len(self.slots), 2 * len(self.texts))
+        self._clear(2 * len(self.kinds), 2 * len(self.texts))
         for (known, text), its_code in self._known.items():
             self._put(known, text, its_code)
 
     def _clear(self, entries: int, size: int) -> None:
-        self.slots = np.full(entries, -1, np.int64)
+        self.kinds = np.full(entries, -1, np.int64)
         self.spans = np.zeros((entries, 2), np.int64)
         self.codes = np.zeros(entries)
         self.texts = np.zeros(size, np.uint8)
         self._used = 0
 
-    def _put(self, slot: int, token: bytes, code: float) -> None:
+    def _put(self, kind: int, token: bytes, code: float) -> None:
         start, stop = self._used, self._used + len(token)
         self.texts[start:stop] = np.frombuffer(token, np.uint8)
-        put(self.slots, self.spans, self.codes, self.texts, slot, start, stop, code)
+        put(self.kinds, self.spans, self.codes, self.texts, kind, start, stop, code)
         self._used = stop
 
 
 @part
-def find(data, place, stop, slot, slots, spans, texts):
+def find(data, place, stop, kind, kinds, spans, texts):
     """Return the entry of a token, or -1 - i, where i is the empty one that it would have."""
-    mask = len(slots) - 1
-    mixed = _U(slot + 1) * _MIX
+    mask = len(kinds) - 1
+    mixed = _U(kind + 1) * _MIX
     at = place
     while stop - at > 8:
         mixed = (mixed ^ word_at(data, at)) * _MIX
@@ -81,10 +81,10 @@ def find(data, place, stop, slot, slots, spans, texts):
     if stop > at:
         mixed = (mixed ^ (word_at(data, at) << _U(64 - 8 * (stop - at)))) * _MIX
     entry = np.int64(mixed >> _U(40)) & mask
-    while slots[entry] >= 0:
+    while kinds[entry] >= 0:
         start, end = spans[entry, 0], spans[entry, 1]
         if (
-            slots[entry] == slot
+            kinds[entry] == kind
             and end - start == stop - place
             and matches(data, place, texts, start, end)
         ):
@@ -94,10 +94,10 @@ def find(data, place, stop, slot, slots, spans, texts):
 
 
 @kernel(INTEGERS, PAIRS, FLOATS, BYTES, int64, int64, int64, float64)
-def put(slots, spans, codes, texts, slot, start, stop, code):
+def put(kinds, spans, codes, texts, kind, start, stop, code):
     """Enter a token whose bytes are in the texts already; one that is there keeps its code."""
-    entry = find(texts, start, stop, slot, slots, spans, texts)
+    entry = find(texts, start, stop, kind, kinds, spans, texts)
     if entry < 0:
         entry = -1 - entry
-        slots[entry], codes[entry] = slot, code
+        kinds[entry], codes[entry] = kind, code
         spans[entry, 0], spans[entry, 1] = start, stop

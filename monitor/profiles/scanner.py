@@ -15,8 +15,8 @@ import msgspec
 import numpy as np
 
 from monitor.errors import EventError
+from monitor.kernels.blanks import Blank
 from monitor.kernels.pieces import Pieces
-from monitor.kernels.slots import Slot
 from monitor.profiles.places import behind_scalar, places_in_json, places_in_msgpack
 from monitor.profiles.template import template, wanted
 from monitor.profiles.vocabulary import MISSING_CODE
@@ -121,7 +121,7 @@ class Scanner:
     def scan(self, values: Sequence[bytes | None]) -> Scanned:
         """Return the rows of the messages that could be read."""
         n = len(values)
-        pieces = values if isinstance(values, Pieces) else Pieces.of([v or b"" for v in values])
+        pieces = values if isinstance(values, Pieces) else Pieces.of(values)
         found = Scanned(
             np.empty((n, self._vocabulary.shape.width)),
             np.zeros(n),
@@ -158,9 +158,9 @@ class Scanner:
             pieces.ends,
             known.literals,
             known.bounds,
-            known.slots,
+            known.blanks,
             known.targets,
-            self._tokens.slots,
+            self._tokens.kinds,
             self._tokens.spans,
             self._tokens.codes,
             self._tokens.texts,
@@ -174,7 +174,7 @@ class Scanner:
         left: Integers = which[stops[which, 0] >= 0]
         if len(left):
             at_value = left[stops[left, 2] > 0]
-            at_label = at_value[known.slots[stops[at_value, 0]] == Slot.LABEL]
+            at_label = at_value[known.blanks[stops[at_value, 0]] == Blank.LABEL]
             found.unknown[at_label, 0] = known.targets[stops[at_label, 0]]
             found.unknown[at_label, 1] = stops[at_label, 1]
         return left

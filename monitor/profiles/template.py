@@ -1,7 +1,7 @@
 """What the messages of one writer have in common: found once from an example, then only compared.
 
-A writer gives every event the same keys in the same order with the same spaces. So a message is a fixed text with slots
-for values, and reading one is comparing the text and reading the slots.
+A writer gives every event the same keys in the same order with the same spaces. So a message is a fixed text with blanks
+for values, and reading one is comparing the text and reading the blanks.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 import numpy as np
 
-from monitor.kernels.slots import Slot
+from monitor.kernels.blanks import Blank
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ _SPARE = bytes(8)
 
 
 class Wanted(NamedTuple):
-    """What a slot is read for.
+    """What a blank is read for.
 
     Attributes
     ----------
@@ -36,28 +36,28 @@ class Wanted(NamedTuple):
         Which number of the row it gives, if any.
     """
 
-    slot: Slot
+    blank: Blank
     target: int = 0
 
 
 class Template(NamedTuple):
-    """A fixed text with slots.
+    """A fixed text with blanks.
 
     Attributes
     ----------
     text
         All literals, one behind the other.
     bounds
-        Where each literal begins, and the last one ends, shape (slots + 2,).
-    slots, targets
-        What may stand in each slot, and which number of the row it gives, shape (slots,).
+        Where each literal begins, and the last one ends, shape (blanks + 2,).
+    blanks, targets
+        What may stand in each blank, and which number of the row it gives, shape (blanks,).
     absent
-        Numbers of a row that no slot gives.
+        Numbers of a row that no blank gives.
     """
 
     text: bytes
     bounds: NDArray[np.int64]
-    slots: NDArray[np.int64]
+    blanks: NDArray[np.int64]
     targets: NDArray[np.int64]
     absent: NDArray[np.int64]
 
@@ -82,30 +82,30 @@ def wanted(shape: RowShape, version: ModelVersion | None) -> dict[Path, Wanted |
     ...     features=(Column(name="age", kind=Kind.NUMERIC),),
     ...     prediction=Column(name="prediction", kind=Kind.CATEGORICAL))
     >>> wanted(RowShape.of(layout), None)["features", "age"]
-    Wanted(slot=<Slot.NUMBER_OR_NULL: 1>, target=0)
+    Wanted(blank=<Blank.NUMBER_OR_NULL: 1>, target=0)
     """
-    name = Wanted(Slot.STRING) if version is None else None
+    name = Wanted(Blank.STRING) if version is None else None
     found: dict[Path, Wanted | None] = {
-        ("event_id",): Wanted(Slot.ID),
-        ("prediction_id",): Wanted(Slot.STRING),
-        ("event_time",): Wanted(Slot.INSTANT),
+        ("event_id",): Wanted(Blank.ID),
+        ("prediction_id",): Wanted(Blank.STRING),
+        ("event_time",): Wanted(Blank.INSTANT),
         ("model_name",): name,
         ("model_version",): name,
     }
     columns = shape.layout.columns
     answer = len(columns) - 1
     for target, index in enumerate(shape.numbers):
-        kind = Slot.NUMBER if index == answer else Slot.NUMBER_OR_NULL
+        kind = Blank.NUMBER if index == answer else Blank.NUMBER_OR_NULL
         found[_path(shape, index)] = Wanted(kind, target)
     for target, index in enumerate(shape.coded, len(shape.numbers)):
-        found[_path(shape, index)] = Wanted(Slot.LABEL, target)
+        found[_path(shape, index)] = Wanted(Blank.LABEL, target)
     first = len(shape.numbers) + len(shape.coded)
     for target, attribute in enumerate(shape.layout.groups, first):
-        found["groups", attribute] = Wanted(Slot.LABEL, target)
+        found["groups", attribute] = Wanted(Blank.LABEL, target)
     for index, place in shape.places():
         path = _path(shape, index)
         for i, target in enumerate(range(place.start, place.stop)):
-            found[*path, i] = Wanted(Slot.NUMBER, target)
+            found[*path, i] = Wanted(Blank.NUMBER, target)
     return found
 
 
@@ -132,7 +132,7 @@ def template(
         How many numbers a row has.
     """
     pieces: list[bytes] = []
-    slots: list[Wanted] = []
+    blanks: list[Wanted] = []
     seen: set[Path] = set()
     end = 0
     try:
@@ -145,18 +145,18 @@ def template(
         seen.add(path)
         if start == stop:
             continue
-        want = wants.get(path, Wanted(Slot.ANYTHING))
+        want = wants.get(path, Wanted(Blank.ANYTHING))
         if want is not None:
             pieces.append(example[end:start])
-            slots.append(want)
+            blanks.append(want)
             end = stop
     pieces.append(example[end:])
-    given = {want.target for want in slots if want.slot <= Slot.LABEL}
+    given = {want.target for want in blanks if want.blank <= Blank.LABEL}
     return Template(
         b"".join(pieces),
         np.cumsum([0, *map(len, pieces)], dtype=np.int64),
-        np.array([want.slot for want in slots], np.int64),
-        np.array([want.target for want in slots], np.int64),
+        np.array([want.blank for want in blanks], np.int64),
+        np.array([want.target for want in blanks], np.int64),
         np.array(sorted(set(range(width)) - given), np.int64),
     )
 

@@ -83,7 +83,7 @@ def _read(answer: bytes, batches: Sequence[slice], kernel: Any) -> Block:
     _expect(bool((counts >= 0).all()) and 0 < counts.sum() <= len(answer))
     data, spans = _unpacked_all(answer, batches, [head[5] & _CODEC for head in heads])
     places = np.empty((kernel.FOUND, int(counts.sum())), np.int64)
-    slots, codes = np.full(_DISTINCT, -1, np.int64), np.zeros(_DISTINCT, np.int64)
+    kinds, codes = np.full(_DISTINCT, -1, np.int64), np.zeros(_DISTINCT, np.int64)
     texts, distinct, done = (
         np.zeros((_DISTINCT, 2), np.int64),
         np.zeros(2, np.int64),
@@ -95,7 +95,7 @@ def _read(answer: bytes, batches: Sequence[slice], kernel: Any) -> Block:
         counts,
         FEWEST_HEADERS,
         places,
-        slots,
+        kinds,
         texts,
         codes,
         distinct,
@@ -107,7 +107,7 @@ def _read(answer: bytes, batches: Sequence[slice], kernel: Any) -> Block:
     present = pairs[:1]
     if distinct.max() > 1:
         present, sender = np.unique(pairs, return_inverse=True)
-    found = {kind: _texts(data, kind, slots, texts, codes) for kind in (0, 1)}
+    found = {kind: _texts(data, kind, kinds, texts, codes) for kind in (0, 1)}
     senders = [
         Sender(found[0][pair // distinct[1]], *_said(found[1][pair % distinct[1]]))
         for pair in present.tolist()

@@ -1,11 +1,11 @@
-"""What may stand in a slot of a template."""
+"""What may stand in a blank of a template."""
 
 from __future__ import annotations
 
 import enum
 
 
-class Slot(enum.IntEnum):
+class Blank(enum.IntEnum):
     """Numbers that the kernels know; those up to `LABEL` give a number of the row."""
 
     NUMBER = 0
