@@ -8,7 +8,7 @@ nothing is made. Whatever is not as expected leaves the batches to aiokafka, whi
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -82,44 +82,12 @@ def _read(answer: bytes, batches: Sequence[slice], kernel: Any) -> Block:
     counts = np.array([head[-1] for head in heads], np.int64)
     _expect(bool((counts >= 0).all()) and 0 < counts.sum() <= len(answer))
     data, spans = _unpacked_all(answer, batches, [head[5] & _CODEC for head in heads])
-    places = np.empty((kernel.FOUND, int(counts.sum())), np.int64)
-    kinds, codes = np.full(_DISTINCT, -1, np.int64), np.zeros(_DISTINCT, np.int64)
-    texts, distinct, done = (
-        np.zeros((_DISTINCT, 2), np.int64),
-        np.zeros(2, np.int64),
-        np.zeros(1, np.int64),
-    )
-    kernel.read(
-        np.frombuffer(data, np.uint8),
-        spans,
-        counts,
-        FEWEST_HEADERS,
-        places,
-        kinds,
-        texts,
-        codes,
-        distinct,
-        done,
-    )
-    _expect(bool(done[0]))
-    key, tail = places[kernel.KEY], places[kernel.LAST]
-    pairs, sender = key * distinct[1] + tail, np.zeros(len(key), np.int64)
-    present = pairs[:1]
-    if distinct.max() > 1:
-        present, sender = np.unique(pairs, return_inverse=True)
-    found = {kind: _texts(data, kind, kinds, texts, codes) for kind in (0, 1)}
-    senders = [
-        Sender(found[0][pair // distinct[1]], *_said(found[1][pair % distinct[1]]))
-        for pair in present.tolist()
-    ]
+    places, keys, tails = _places(kernel, data, spans, counts)
+    senders, sender = _senders(places[kernel.KEY], places[kernel.LAST], keys, tails)
     bases = np.array([head[0] for head in heads], np.int64)
-    appended = np.array([bool(head[5] & _LOG_APPEND_TIME) for head in heads])
-    first = np.array([head[7] for head in heads], np.int64)
-    last = np.array([head[8] for head in heads], np.int64)
-    sent = np.repeat(first, counts) + places[kernel.STAMP]
     return Block(
         np.repeat(bases, counts) + places[kernel.OFFSET],
-        np.where(np.repeat(appended, counts), np.repeat(last, counts), sent),
+        _stamps(heads, counts, places[kernel.STAMP]),
         places[kernel.SEQUENCE],
         Pieces(data, places[kernel.VALUE], places[kernel.VALUE_END]),
         Pieces(data, places[kernel.HEADERS], places[kernel.END]),
@@ -127,6 +95,47 @@ def _read(answer: bytes, batches: Sequence[slice], kernel: Any) -> Block:
         senders,
         sender,
     )
+
+
+def _places(
+    kernel: Any, data: bytes, spans: Integers, counts: Integers
+) -> tuple[Integers, dict[int, bytes], dict[int, bytes]]:
+    """Return where everything stands in all records, and the distinct keys and tails by number."""
+    places = np.empty((kernel.FOUND, int(counts.sum())), np.int64)
+    kinds, codes = np.full(_DISTINCT, -1, np.int64), np.zeros(_DISTINCT, np.int64)
+    texts, distinct = np.zeros((_DISTINCT, 2), np.int64), np.zeros(2, np.int64)
+    done = np.zeros(1, np.int64)
+    there = np.frombuffer(data, np.uint8)
+    kernel.read(there, spans, counts, FEWEST_HEADERS, places, kinds, texts, codes, distinct, done)
+    _expect(bool(done[0]))
+    keys, tails = (
+        {
+            int(codes[entry]): data[slice(*texts[entry].tolist())]
+            for entry in np.flatnonzero(kinds == kind).tolist()
+        }
+        for kind in (0, 1)
+    )
+    return places, keys, tails
+
+
+def _senders(
+    key: Integers, tail: Integers, keys: Mapping[int, bytes], tails: Mapping[int, bytes]
+) -> tuple[list[Sender], Integers]:
+    """Return who sent any of the records, and which of those each is from."""
+    pairs = key * len(tails) + tail
+    present, sender = pairs[:1], np.zeros(len(key), np.int64)
+    if len(keys) > 1 or len(tails) > 1:
+        present, sender = np.unique(pairs, return_inverse=True)
+    which = [divmod(pair, len(tails)) for pair in present.tolist()]
+    return [Sender(keys[key_], *_said(tails[tail_])) for key_, tail_ in which], sender
+
+
+def _stamps(heads: Sequence[tuple[int, ...]], counts: Integers, since: Integers) -> Integers:
+    """Return each record's time stamp: its own, or the broker's, of all records of a batch."""
+    first, last = (np.array([head[at] for head in heads], np.int64) for at in (7, 8))
+    by_broker = np.array([bool(head[5] & _LOG_APPEND_TIME) for head in heads])
+    own = np.repeat(first, counts) + since
+    return np.where(np.repeat(by_broker, counts), np.repeat(last, counts), own)
 
 
 def _unpacked_all(
@@ -150,16 +159,6 @@ def _unpacked(data: bytes, how: int) -> bytes:
         return bytes(_UNPACK[how](data))
     except Exception as error:  # each library has errors of its own
         raise _UnusualError from error
-
-
-def _texts(
-    data: bytes, kind: int, kinds: Integers, spans: Integers, codes: Integers
-) -> dict[int, bytes]:
-    """Return the distinct byte strings of one kind, by number."""
-    return {
-        int(codes[entry]): data[slice(*spans[entry].tolist())]
-        for entry in np.flatnonzero(kinds == kind).tolist()
-    }
 
 
 def _said(tail: bytes) -> tuple[bytes, bytes]:
