@@ -5,9 +5,11 @@ from __future__ import annotations
 import struct
 from unittest import mock
 
+from hypothesis import strategies as st
+
 from monitor.profiles import decoder
 from monitor.profiles.decoder import RowDecoder
-from tests.profile_roads import VERSION
+from tests.profile_roads import LAYOUT, REGRESSION, VERSION, events, labels, rows
 
 
 def scanned(layout, batches, content="json", *, event_ids=False):
@@ -43,3 +45,18 @@ def told(decoded):
     index = range(len(decoded)) if decoded.index is None else decoded.index.tolist()
     bad = [(position, str(error)) for position, error in decoded.bad]
     return list(index), bits, said, decoded.times.tolist(), bad, decoded.event_ids
+
+
+def agree_on_damaged(data, writers, damaged, content):
+    """Draw messages, some of them damaged; assert that both ways to read them say the same, whatever came before."""
+    layout, prediction = data.draw(
+        st.sampled_from([(LAYOUT, labels), (REGRESSION, st.floats(-2, 2))])
+    )
+    parts = data.draw(st.lists(rows(labels, prediction), min_size=1, max_size=8))
+    used = data.draw(st.lists(st.sampled_from(writers), min_size=1, max_size=3))
+    whole = [used[i % len(used)](event) for i, event in enumerate(events(parts))]
+    more = [data.draw(damaged(value)) if i % 3 == 2 else value for i, value in enumerate(whole)]
+    batches = [whole, more, whole[::-1], [None, *more], whole]
+    found, _ = scanned(layout, batches, content, event_ids=True)
+    plain = packed(layout, batches, content, event_ids=True)
+    assert [told(one) for one in found] == [told(one) for one in plain]

@@ -95,10 +95,6 @@ class Block(Sequence[Numbered]):
         of_sender = [numbers.setdefault(of(sender), len(numbers)) for sender in self.senders]
         return list(numbers), np.array(of_sender, np.int64)[self.sender]
 
-    def keys(self) -> set[bytes]:
-        """Return the keys of the records that there are."""
-        return {self.senders[sender].key for sender in set(self.sender.tolist())}
-
     def __len__(self) -> int:
         return len(self.offsets)
 
@@ -132,7 +128,8 @@ def arrivals(records: Sequence[Record]) -> NDArray[np.float64]:
 def keys(records: Sequence[Record]) -> set[bytes | None]:
     """Return the records' distinct keys."""
     if isinstance(records, Block):
-        return set(records.keys())
+        present = np.flatnonzero(np.bincount(records.sender)).tolist()
+        return {records.senders[sender].key for sender in present}
     return {record.key for record in records}
 
 

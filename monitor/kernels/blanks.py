@@ -15,3 +15,9 @@ class Blank(enum.IntEnum):
     STRING = 4
     ID = 5
     ANYTHING = 6
+
+
+#: The same as plain numbers, as compiled functions take them.
+NUMBER_OR_NULL, LABEL, INSTANT, ID, ANYTHING = map(
+    int, (Blank.NUMBER_OR_NULL, Blank.LABEL, Blank.INSTANT, Blank.ID, Blank.ANYTHING)
+)

@@ -27,6 +27,12 @@ PAIRS = Array(int64, 2, "C")
 FLOATS = Array(float64, 1, "C")
 ROWS = Array(float64, 2, "C")
 
+#: What a scan of messages takes, as `monitor.kernels.json.scan` says.
+SCAN = (
+    BYTES, INTEGERS, INTEGERS, INTEGERS, BYTES, INTEGERS, INTEGERS, INTEGERS,
+    INTEGERS, PAIRS, FLOATS, BYTES, ROWS, FLOATS, PAIRS, PAIRS,
+)  # fmt: skip
+
 #: To mypy what it makes is Any: it makes a call of what it decorates with one argument less.
 _instruction: Any = intrinsic
 

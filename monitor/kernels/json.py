@@ -6,13 +6,9 @@ import math
 
 import numpy as np
 
-from monitor.kernels.blanks import Blank
+from monitor.kernels.blanks import ANYTHING, ID, INSTANT, LABEL, NUMBER_OR_NULL
 from monitor.kernels.compiled import (
-    BYTES,
-    FLOATS,
-    INTEGERS,
-    PAIRS,
-    ROWS,
+    SCAN,
     byte_at,
     kernel,
     part,
@@ -21,10 +17,6 @@ from monitor.kernels.compiled import (
 from monitor.kernels.decimals import decimal
 from monitor.kernels.texts import behind_string, instant, matches
 from monitor.kernels.tokens import TOKEN_LENGTH, find
-
-NUMBER_OR_NULL, LABEL, INSTANT, ID, ANYTHING = map(
-    int, (Blank.NUMBER_OR_NULL, Blank.LABEL, Blank.INSTANT, Blank.ID, Blank.ANYTHING)
-)
 
 _QUOTE, _BACKSLASH = ord('"'), ord("\\")
 #: What ends a scalar that is no string: zeros stand behind the last message.
@@ -73,10 +65,7 @@ def _behind_anything(data, place):
     return decimal(data, place)[1]
 
 
-@kernel(
-    BYTES, INTEGERS, INTEGERS, INTEGERS, BYTES, INTEGERS, INTEGERS, INTEGERS,
-    INTEGERS, PAIRS, FLOATS, BYTES, ROWS, FLOATS, PAIRS, PAIRS,
-)  # fmt: skip
+@kernel(*SCAN)
 def scan(
     data, which, begins, ends, literals, bounds, kinds, targets,
     token_kinds, token_spans, token_codes, token_texts, rows, times, ids, stops,

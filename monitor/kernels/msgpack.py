@@ -6,13 +6,9 @@ import math
 
 import numpy as np
 
-from monitor.kernels.blanks import Blank
+from monitor.kernels.blanks import ANYTHING, ID, INSTANT, LABEL, NUMBER_OR_NULL
 from monitor.kernels.compiled import (
-    BYTES,
-    FLOATS,
-    INTEGERS,
-    PAIRS,
-    ROWS,
+    SCAN,
     as_double,
     as_float,
     byte_at,
@@ -24,10 +20,6 @@ from monitor.kernels.compiled import (
 from monitor.kernels.heads import COUNT_BYTES, FIXED, SHORT_TEXT, TEXT_8, TEXT_32
 from monitor.kernels.texts import instant, is_ascii, matches
 from monitor.kernels.tokens import TOKEN_LENGTH, find
-
-NUMBER_OR_NULL, LABEL, INSTANT, ID, ANYTHING = map(
-    int, (Blank.NUMBER_OR_NULL, Blank.LABEL, Blank.INSTANT, Blank.ID, Blank.ANYTHING)
-)
 
 _NULL, _FLOAT, _DOUBLE, _UNSIGNED, _SIGNED, _NEGATIVE = 0xC0, 0xCA, 0xCB, 0xCC, 0xD0, 0xE0
 
@@ -101,10 +93,7 @@ def _stamp(data, place, end):
     return moment, (after if after == _behind(data, place, end) else -1)
 
 
-@kernel(
-    BYTES, INTEGERS, INTEGERS, INTEGERS, BYTES, INTEGERS, INTEGERS, INTEGERS,
-    INTEGERS, PAIRS, FLOATS, BYTES, ROWS, FLOATS, PAIRS, PAIRS,
-)  # fmt: skip
+@kernel(*SCAN)
 def scan(
     data, which, begins, ends, literals, bounds, kinds, targets,
     token_kinds, token_spans, token_codes, token_texts, rows, times, ids, stops,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
@@ -42,8 +42,7 @@ class Pieces(Sequence[bytes]):
     def of(cls, values: Sequence[bytes | None]) -> Pieces:
         """Return these byte strings, copied into one buffer; an empty one for None."""
         there = [value or b"" for value in values] if None in values else values
-        bounds = np.zeros(len(values) + 1, np.int64)
-        np.cumsum(np.fromiter(map(len, there), np.int64, len(values)), out=bounds[1:])  # type: ignore[arg-type]
+        bounds = bounds_of(there)  # type: ignore[arg-type]
         return cls(b"".join([*there, PADDING]), bounds[:-1], bounds[1:])  # type: ignore[list-item]
 
     @property
@@ -66,3 +65,16 @@ class Pieces(Sequence[bytes]):
         if isinstance(at, slice):
             return self.take(at)
         return self.data[self.begins[at] : self.ends[at]]
+
+
+def bounds_of(parts: Sequence[Sized]) -> Integers:
+    """Return where each begins of some that are joined, and where the last one ends, shape (n + 1,).
+
+    Examples
+    --------
+    >>> bounds_of([b"{}", b"", b"[1]"]).tolist()
+    [0, 2, 2, 5]
+    """
+    bounds = np.zeros(len(parts) + 1, np.int64)
+    np.cumsum(np.fromiter(map(len, parts), np.int64, len(parts)), out=bounds[1:])
+    return bounds

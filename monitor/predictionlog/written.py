@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from monitor.events import PredictionEvent
+from monitor.kernels.pieces import bounds_of
 
 #: Names are held to the contract by the whole decoding of the first event that bears them, times and groups later.
 _AS_WRITTEN = {
@@ -60,8 +61,7 @@ class Texts:
         self._features = features
         self._joined = b"".join(features)
         #: Where each begins, and the last one ends.
-        self._bounds = np.zeros(len(features) + 1, np.int64)
-        np.cumsum(np.fromiter(map(len, features), np.int64, len(features)), out=self._bounds[1:])
+        self._bounds = bounds_of(features)
 
     def odd(self, names: Iterable[str]) -> set[int]:
         """Return which must be read before it is known what is in them.

@@ -123,20 +123,21 @@ class RowDecoder:
         """
         if self._packer.vocabulary.full:
             self._packer, self._scanner = self._fresh(), None
-        found = self._scan(values)
-        if found is None or self._scanner is None:
+        scanner = self._scanner_for(values)
+        if scanner is None:
             return self._pack(values, event_ids=event_ids)
+        found = scanner.scan(values)
         left = found.left
         if not len(left):
             ids = found.ids() if event_ids else None
             return Decoded(found.rows, found.times, self._packer.vocabulary, event_ids=ids)
         rest = self._pack([values[i] for i in left.tolist()], event_ids=event_ids)
         good = left if rest.index is None else left[rest.index]
-        self._scanner.learn(values, found, good)
+        scanner.learn(values, found, good)
         return _together(found, rest, good)
 
-    def _scan(self, values: Sequence[bytes | None]) -> Scanned | None:
-        """Return what could be read the quick way; None if it does not pay."""
+    def _scanner_for(self, values: Sequence[bytes | None]) -> Scanner | None:
+        """Return the quick way to read these; None if it does not pay, or there is none."""
         if len(values) < _FEWEST or not self._scans:
             return None
         if self._scanner is None:
@@ -145,7 +146,7 @@ class RowDecoder:
             except ImportError:
                 self._scans = False
                 return None
-        return self._scanner.scan(values)
+        return self._scanner
 
     def _pack(self, values: Sequence[bytes | None], *, event_ids: bool) -> Decoded:
         vocabulary = self._packer.vocabulary

@@ -138,9 +138,9 @@ class Scanner:
         for known in self._templates:
             before = len(left)
             left = self._read(known, found, left, pieces)
-            read.append(before - len(left))
-        order = np.argsort(read, kind="stable")[::-1]
-        self._templates = [self._templates[i] for i in order]
+            read.append((before - len(left), known))
+        read.sort(key=lambda one: one[0], reverse=True)
+        self._templates = [known for _, known in read]
         self._vain = self._vain + 1 if 2 * len(left) > n else 0
         np.divide(found.times, 1e6, out=found.times)
         found.left = left

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -51,9 +52,12 @@ class _UnusualError(Exception):
 
 def count_of(data: bytes, place: int) -> int:
     """Return how many records the batch that begins here says that it holds; 0 of one of an old format."""
-    if data[place + _MAGIC_AT] != _MAGIC:
-        return 0
-    return int(_HEADER.unpack_from(data, place)[-1])
+    return int(_HEADER.unpack_from(data, place)[-1]) if is_present(data, place) else 0
+
+
+def is_present(data: bytes, place: int) -> bool:
+    """Whether the batch that begins here is of the present format: with headers, and a CRC32C for a checksum."""
+    return data[place + _MAGIC_AT] == _MAGIC
 
 
 def read(answer: bytes, batches: Sequence[slice]) -> Block | None:
@@ -66,14 +70,23 @@ def read(answer: bytes, batches: Sequence[slice]) -> Block | None:
     batches
         Where each batch lies in it, from its base offset on; checked against its sum.
     """
+    kernel = _compiled()
+    if kernel is None:
+        return None
+    try:
+        return _read(answer, batches, kernel)
+    except (_UnusualError, LookupError, ValueError, OverflowError, struct.error):
+        return None
+
+
+@cache
+def _compiled() -> Any:
+    """Return the kernel that finds the places; None where Numba is not."""
     try:
         from monitor.kernels import records
     except ImportError:
         return None
-    try:
-        return _read(answer, batches, records)
-    except (_UnusualError, LookupError, ValueError, OverflowError, struct.error):
-        return None
+    return records
 
 
 def _read(answer: bytes, batches: Sequence[slice], kernel: Any) -> Block:

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from monitor.profiles.decoder import RowDecoder
 from monitor.profiles.layout import Column, Kind, Layout
 from monitor.profiles.times import epoch_seconds
-from tests.profile_roads import LAYOUT, REGRESSION, VERSION, events, labels, rows
-from tests.scanned import packed, scanned, told
+from tests.profile_roads import LAYOUT, VERSION, events
+from tests.scanned import agree_on_damaged, packed, scanned, told
 
 NUMBER = Layout(
     features=(Column(name="x", kind=Kind.NUMERIC),),
@@ -122,18 +122,7 @@ def damaged(draw, value):
 
 @given(st.data())
 def test_scanned_messages_say_what_decoded_ones_say(data):
-    layout, prediction = data.draw(
-        st.sampled_from([(LAYOUT, labels), (REGRESSION, st.floats(-2, 2))])
-    )
-    parts = data.draw(st.lists(rows(labels, prediction), min_size=1, max_size=8))
-    writers = data.draw(st.lists(st.sampled_from(WRITERS), min_size=1, max_size=3))
-    values = [writers[i % len(writers)](event) for i, event in enumerate(events(parts))]
-    more = [data.draw(damaged(value)) if i % 3 == 2 else value for i, value in enumerate(values)]
-    batches = [values, more, values[::-1], [None, *more], values]
-    found, _ = scanned(layout, batches, event_ids=True)
-    assert [told(one) for one in found] == [
-        told(one) for one in packed(layout, batches, event_ids=True)
-    ]
+    agree_on_damaged(data, WRITERS, damaged, "json")
 
 
 def test_what_came_before_is_not_left_again():

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from msgspec.msgpack import Ext
 
 from monitor.profiles.layout import Column, Kind, Layout
-from tests.profile_roads import LAYOUT, REGRESSION, events, labels, rows
-from tests.scanned import packed, scanned, told
+from tests.profile_roads import LAYOUT, events
+from tests.scanned import agree_on_damaged, packed, scanned, told
 
 NUMBER = Layout(
     features=(Column(name="x", kind=Kind.NUMERIC),),
@@ -138,18 +138,7 @@ def damaged(draw, value):
 
 @given(st.data())
 def test_scanned_messages_say_what_decoded_ones_say(data):
-    layout, prediction = data.draw(
-        st.sampled_from([(LAYOUT, labels), (REGRESSION, st.floats(-2, 2))])
-    )
-    parts = data.draw(st.lists(rows(labels, prediction), min_size=1, max_size=8))
-    writers = data.draw(st.lists(st.sampled_from(WRITERS), min_size=1, max_size=3))
-    whole = [writers[i % len(writers)](event) for i, event in enumerate(events(parts))]
-    more = [data.draw(damaged(value)) if i % 3 == 2 else value for i, value in enumerate(whole)]
-    batches = [whole, more, whole[::-1], [None, *more], whole]
-    found, _ = scanned(layout, batches, "msgpack", event_ids=True)
-    assert [told(one) for one in found] == [
-        told(one) for one in packed(layout, batches, "msgpack", event_ids=True)
-    ]
+    agree_on_damaged(data, WRITERS, damaged, "msgpack")
 
 
 def test_what_came_before_is_not_left_again():

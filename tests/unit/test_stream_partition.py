@@ -207,15 +207,20 @@ def test_after_a_long_write_it_counts_for_longer_than_that_before_the_next():
     asyncio.run(story())
 
 
+async def while_a_transaction_is_written():
+    """Return a case that has counted ten records more since a transaction began, and what lets that one go on."""
+    case = Case()
+    open_gate = case.producer.gate = asyncio.Event()
+    await case.give(100, 110)
+    await case.until(lambda: case.producer.begun == 1)
+    await case.give(110, 120)
+    await case.until(lambda: case.engine.counted == list(range(100, 120)))
+    return case, open_gate
+
+
 def test_what_comes_while_a_transaction_is_written_is_counted_and_belongs_to_the_next():
     async def story():
-        case = Case()
-        open_gate = asyncio.Event()
-        case.producer.gate = open_gate
-        await case.give(100, 110)
-        await case.until(lambda: case.producer.begun == 1)
-        await case.give(110, 120)
-        await case.until(lambda: case.engine.counted == list(range(100, 120)))
+        case, open_gate = await while_a_transaction_is_written()
         assert case.producer.written == []
         assert case.owned.progress.written < 110
         open_gate.set()
@@ -228,13 +233,7 @@ def test_what_comes_while_a_transaction_is_written_is_counted_and_belongs_to_the
 
 def test_what_was_counted_while_a_transaction_failed_is_void_with_it():
     async def story():
-        case = Case()
-        open_gate = asyncio.Event()
-        case.producer.gate = open_gate
-        await case.give(100, 110)
-        await case.until(lambda: case.producer.begun == 1)
-        await case.give(110, 120)
-        await case.until(lambda: case.engine.counted == list(range(100, 120)))
+        case, open_gate = await while_a_transaction_is_written()
         case.producer.error = ProducerFenced()
         open_gate.set()
         await case.until(lambda: case.worker.errors)
