@@ -25,6 +25,7 @@ from benchmarks import archive_scaling
 from benchmarks.archive_scaling import produce
 from benchmarks.figures import Figure, cpu_seconds, figure
 from monitor.events import ARROW_CONTENT, JSON_CONTENT, PredictionEvent, encode
+from monitor.kernels import compile_all
 from monitor.predictionlog.archiver import MESSAGES, Archiver, BatchSize
 from monitor.predictionlog.keys import KeyRing, MasterKey
 from monitor.predictionlog.messages import Message
@@ -47,6 +48,7 @@ def main(*, quick: bool) -> list[Figure]:
     """Archive, and ask."""
     n, repeats = (20_000, 2) if quick else (100_000, 5)
     events = [_event(index) for index in range(n)]
+    compile_all()
     gc.collect()
     gc.freeze()
     with tempfile.TemporaryDirectory() as directory:

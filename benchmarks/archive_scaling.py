@@ -29,6 +29,7 @@ from monitor.events import (
     cloud_event_headers,
     encode,
 )
+from monitor.kernels import compile_all
 from monitor.predictionlog.archiver import Archiver, BatchSize
 from monitor.predictionlog.keys import KeyRing, MasterKey
 from monitor.predictionlog.rows import Rows
@@ -99,6 +100,7 @@ def _run(place: Path, bootstrap: str, n: int, *, archivers: int) -> tuple[float,
 def _archive(
     place: Path, bootstrap: str, master: str, batch: int, stop: Event, spent: SimpleQueue[float]
 ) -> None:
+    compile_all()
     rows = Rows(KeyRing(place / "keys", MasterKey(master)))
     archiver = Archiver(
         PredictionTable(str(place / "log")),

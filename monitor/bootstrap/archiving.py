@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from monitor.bootstrap.shared import load_policy, open_registry, open_store
+from monitor.bootstrap.shared import load_kernels, load_policy, open_registry, open_store
 from monitor.errors import SettingsError
 from monitor.settings import Settings, reveal
 
@@ -55,6 +55,7 @@ def run_archiver(settings: Settings, stop: threading.Event, health: Health) -> N
         lambda model: policy.of(model).protected_features.keys(),
         max_skew=settings.stream.max_skew_seconds,
     )
+    load_kernels()
     app, seconds = settings.stream.app, settings.stream.session_seconds
     kafka = settings.kafka.confluent()
     reach(kafka)

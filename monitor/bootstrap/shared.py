@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import structlog
+
 from monitor.errors import PolicyError
 from monitor.policy.load import parse_policy
 from monitor.policy.model import Policy
@@ -13,6 +15,18 @@ if TYPE_CHECKING:
     from monitor.registry.mlflow_registry import Registry
     from monitor.stores.influx import InfluxStore
     from monitor.stores.protocol import ReportStore
+
+
+log_ = structlog.get_logger(__name__)
+
+
+def load_kernels() -> None:
+    """Compile what is not compiled yet, so that no event waits for it."""
+    from monitor.kernels import compile_all
+
+    log_.info("compiling what is not compiled yet; the first time it takes half a minute")
+    if (missing := compile_all()) is not None:
+        log_.warning("no kernels: JSON takes two to three times as long", error=str(missing))
 
 
 def load_policy(settings: Settings) -> Policy:

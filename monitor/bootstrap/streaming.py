@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from monitor.bootstrap.shared import load_policy, open_influx, open_registry
+from monitor.bootstrap.shared import load_kernels, load_policy, open_influx, open_registry
 from monitor.policy.model import Policy
 from monitor.settings import Settings
 
@@ -66,15 +66,12 @@ def shown_health(settings: Settings) -> Iterator[Health]:
 
 def run_stream(settings: Settings, health: Health) -> int:
     """Count, judge and publish until asked to stop; return the process's exit status."""
-    from monitor.kernels import compile_all
     from monitor.stream import run_worker
 
     policy = load_policy(settings)
     # Loads what engines need, pandas and plug-ins, before there are threads and heartbeats.
     make_engine(settings, policy, 0, 1)
-    log_.info("compiling what is not compiled yet; the first time it takes half a minute")
-    if (missing := compile_all()) is not None:
-        log_.warning("no kernels: JSON and MessagePack take twice as long", error=str(missing))
+    load_kernels()
     return run_worker(
         settings.kafka,
         _stream_options(settings),

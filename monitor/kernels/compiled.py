@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 import numba
 from llvmlite import ir
 from numba.extending import intrinsic
-from numba.types import Array, float64, int64, uint8, uint64, void
+from numba.types import Array, float64, int32, int64, uint8, uint64, void
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -22,7 +22,9 @@ if numba.config.DISABLE_JIT:
 
 #: What kernels take: bytes that they only read, and arrays that they may fill.
 BYTES = Array(uint8, 1, "C", readonly=True)
+ROOM = Array(uint8, 1, "C")
 INTEGERS = Array(int64, 1, "C")
+SHORT_INTEGERS = Array(int32, 1, "C")
 PAIRS = Array(int64, 2, "C")
 FLOATS = Array(float64, 1, "C")
 ROWS = Array(float64, 2, "C")
@@ -114,6 +116,19 @@ def word_at(_: Any, data: Any, place: Any) -> Any:  # noqa: ARG001 - by name in 
         return word
 
     return uint64(data, int64), code
+
+
+@_instruction
+def put_word(_: Any, room: Any, place: Any, word: Any) -> Any:  # noqa: ARG001 - the same
+    """Write a word's eight bytes from a place on, the lowest first."""
+
+    def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        start = context.make_array(signature.args[0])(context, builder, given[0]).data
+        place = builder.gep(start, [given[1]])
+        builder.store(given[2], builder.bitcast(place, _WORD.as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return void(room, int64, uint64), code
 
 
 @_instruction

@@ -145,6 +145,26 @@ def decimal(data, place):
 
 
 @part
+def behind_number(data, place):
+    """Return where a number ends as JSON writes it; `UNSURE` of what may be none, or too large for a double."""
+    start = place
+    if byte_at(data, place) == _MINUS:
+        place += 1
+    first = place
+    _, place = digits(data, first, _U(0))
+    if not 1 <= place - first <= _DIGITS or (place - first > 1 and byte_at(data, first) == _ZERO):
+        return UNSURE
+    if byte_at(data, place) == _POINT:
+        first = place + 1
+        _, place = digits(data, first, _U(0))
+        if place == first:
+            return UNSURE
+    if byte_at(data, place) | _LOWER == _E:
+        return decimal(data, start)[1]
+    return place
+
+
+@part
 def _nearest(number, power):
     """Return the double nearest to number * 10 ** power; NaN if the product of 128 bits does not decide it."""
     if power < _SMALLEST or power > _LARGEST:

@@ -14,7 +14,7 @@ from monitor.kernels.compiled import (
     part,
     word_at,
 )
-from monitor.kernels.decimals import decimal
+from monitor.kernels.decimals import behind_number, decimal
 from monitor.kernels.texts import behind_string, instant, matches
 from monitor.kernels.tokens import TOKEN_LENGTH, find
 
@@ -53,16 +53,22 @@ def _behind_escapes(data, place):
 
 
 @part
-def _behind_anything(data, place):
-    """Return where a scalar ends that nobody asks for, but which must be one; -1 if that is not sure."""
+def is_null(data, place):
+    """Whether a null begins here."""
+    return word_at(data, place) & _LOW_HALF == _NULL
+
+
+@part
+def behind_anything(data, place, ascii_only):
+    """Return where a scalar ends, which must be one; -1 if that is not sure, of a text as of `behind_string`."""
     if byte_at(data, place) == _QUOTE:
-        return behind_string(data, place + 1, True)
+        return behind_string(data, place + 1, ascii_only)
     word = word_at(data, place)
     if word & _LOW_HALF in (_NULL, _TRUE):
         return place + 4
     if word & _FIVE == _FALSE:
         return place + 5
-    return decimal(data, place)[1]
+    return behind_number(data, place)
 
 
 @kernel(*SCAN)
@@ -108,7 +114,7 @@ def scan(
             at_value = 1
             kind = kinds[blank]
             if kind <= NUMBER_OR_NULL:
-                if kind == NUMBER_OR_NULL and word_at(data, place) & _LOW_HALF == _NULL:
+                if kind == NUMBER_OR_NULL and is_null(data, place):
                     value, after = math.nan, place + 4
                 else:
                     value, after = decimal(data, place)
@@ -129,7 +135,7 @@ def scan(
                 times[message] = moment
                 after += 1
             elif kind == ANYTHING:
-                after = _behind_anything(data, place)
+                after = behind_anything(data, place, True)
             elif byte_at(data, place) == _QUOTE:
                 after = behind_string(data, place + 1, True)
                 if kind == ID:

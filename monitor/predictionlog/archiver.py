@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,9 +16,17 @@ from confluent_kafka import Message as KafkaMessage
 
 from monitor.errors import EventError, KafkaError, StoreError
 from monitor.health import Health
-from monitor.predictionlog.consumer import check_error, check_range, consumer_settings, message_of
+from monitor.predictionlog.consumer import (
+    ERROR,
+    OFFSET,
+    PARTITION,
+    check_error,
+    check_range,
+    consumer_settings,
+    messages_of,
+)
 from monitor.predictionlog.letters import letter_of
-from monitor.predictionlog.messages import Message
+from monitor.predictionlog.messages import Message, Messages
 from monitor.predictionlog.table import Fenced, Positions, PredictionTable
 
 if TYPE_CHECKING:
@@ -89,7 +97,7 @@ class _Batch:
     """
 
     reached: dict[int, int] = field(default_factory=dict)
-    waiting: list[Message] = field(default_factory=list)
+    waiting: Messages = field(default_factory=Messages)
     records: list[KafkaMessage] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
     unmade: int = 0
@@ -217,43 +225,40 @@ class Archiver:
         consumer.assign(places)
 
     def _take(self, records: Sequence[KafkaMessage]) -> None:
-        batch, topic = self._batch, self._topic
+        batch = self._batch
+        errors = [error for error in map(ERROR, records) if error is not None]
+        if errors:
+            for error in errors:
+                check_error(error)
+            records = [record for record in records if record.error() is None]
         if records and not batch.reached:
             batch.since = self._clock()
-        for record in records:
-            error = record.error()
-            if error is not None:
-                check_error(error)
-                continue
-            partition, offset = record.partition(), record.offset()
-            assert partition is not None
-            assert offset is not None
-            batch.reached[partition] = offset
-            message = message_of(record, topic, partition, offset)
-            if message is None:
-                self.counts.forwarded += 1
-                continue
-            batch.waiting.append(message)
-            batch.unmade += len(message.value or b"")
-            if self._letters is not None:
-                batch.records.append(record)
-            if len(batch.waiting) >= MESSAGES or batch.unmade >= _BYTES:
-                self._make_rows()
+        batch.reached.update(zip(map(PARTITION, records), map(OFFSET, records), strict=True))
+        messages, kept = messages_of(records, self._topic)
+        self.counts.forwarded += len(records) - len(kept)
+        batch.waiting.extend(messages)
+        batch.unmade += sum(map(len, filter(None, messages.values)))
+        if self._letters is not None:
+            batch.records += kept
+        if len(batch.waiting) >= MESSAGES or batch.unmade >= _BYTES:
+            self._make_rows()
 
     def _make_rows(self) -> None:
         """Make rows of what waits for it; what is no event is set aside."""
         batch = self._batch
-        waiting, batch.waiting = batch.waiting, []
+        waiting, batch.waiting = batch.waiting, Messages()
         records, batch.records = batch.records, []
         batch.bytes += batch.unmade
         batch.unmade = 0
-        for position, fault in sorted(self._rows.add(waiting).items()):
-            if self._letters is not None:
-                batch.letters.append(letter_of(records[position], fault))
-            self.counts.unreadable += 1
-            self._health.set_aside.labels(self._part).inc()
-            at = waiting[position]
-            log.warning("unreadable", partition=at.partition, offset=at.offset, why=str(fault))
+        for part in _parts(waiting):
+            for position, fault in sorted(self._rows.add(waiting[part]).items()):
+                at = part.start + position
+                if self._letters is not None:
+                    batch.letters.append(letter_of(records[at], fault))
+                self.counts.unreadable += 1
+                self._health.set_aside.labels(self._part).inc()
+                place = {"partition": waiting.partitions[at], "offset": waiting.offsets[at]}
+                log.warning("unreadable", **place, why=str(fault))
 
     def _is_due(self) -> bool:
         batch, size = self._batch, self._size
@@ -371,3 +376,20 @@ def together(runs: Sequence[Callable[[threading.Event], None]], stop: threading.
             thread.join(_POLL)
     if failures:
         raise failures[0]
+
+
+def _parts(messages: Messages) -> Iterator[slice]:
+    """Yield parts of some messages: none of many, or of much more than a million bytes."""
+    if not messages:
+        return
+    if len(messages) <= MESSAGES and sum(map(len, filter(None, messages.values))) <= 2 * _BYTES:
+        yield slice(0, len(messages))
+        return
+    start = size = 0
+    for at, value in enumerate(messages.values):
+        size += len(value or b"")
+        if size >= _BYTES or at - start + 1 >= MESSAGES:
+            yield slice(start, at + 1)
+            start, size = at + 1, 0
+    if start < len(messages):
+        yield slice(start, len(messages))

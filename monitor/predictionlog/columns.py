@@ -6,9 +6,9 @@ Columns are made of some thousand events at a time, while these are still in the
 from __future__ import annotations
 
 import datetime as dt
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -18,9 +18,9 @@ import pyarrow as pa
 from msgspec.structs import astuple
 
 from monitor.errors import EventError
+from monitor.events import PredictionEvent
 from monitor.predictionlog.limits import check_time, number_of, wrong_times
 from monitor.predictionlog.schema import SCHEMA
-from monitor.profiles.times import epoch_seconds
 from monitor.profiles.vocabulary import label_of
 
 if TYPE_CHECKING:
@@ -28,13 +28,16 @@ if TYPE_CHECKING:
 
     from monitor.events import HumanOverride
     from monitor.predictionlog.keys import KeyRing
-    from monitor.predictionlog.messages import Message
+    from monitor.predictionlog.messages import Messages
 
-    Floats = NDArray[np.float64]
+    Integers = NDArray[np.int64]
     Faults = dict[int, EventError]
 
-_DAY = 86_400
-_EPOCH = dt.date(1970, 1, 1)
+_DAY = 86_400_000_000  # microseconds
+_MICROSECOND = dt.timedelta(microseconds=1)
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+_FIELDS = PredictionEvent.__struct_fields__
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +46,9 @@ class Events:
 
     Attributes
     ----------
-    events
-        All with their time as a text, or all with a `datetime`.
+    said
+        What each says, by field: lists, Arrow's columns, and numbers with NaN for null. Times are microseconds since 1970 UTC.
+        Nobody asks for features and groups here.
     messages, positions, indices
         Of each event: its message, where that stands among those given, and the event's place within it.
     features
@@ -53,23 +57,52 @@ class Events:
         What is to be sealed of each; None if nothing is.
     """
 
-    events: Sequence[Any]
-    messages: Sequence[Message]
+    said: Mapping[str, Any]
+    messages: Messages
     positions: Sequence[int]
     indices: Sequence[int]
     features: pa.Array
     protected: Sequence[bytes | None]
 
+    @classmethod
+    def of(
+        cls,
+        events: Sequence[PredictionEvent],
+        messages: Messages,
+        positions: Sequence[int],
+        indices: Sequence[int],
+        features: Sequence[bytes],
+        protected: Sequence[bytes | None],
+    ) -> Events:
+        """Return events that were decoded whole."""
+        said = zip(*map(astuple, events), strict=True) if events else ((),) * len(_FIELDS)
+        columns = dict(zip(_FIELDS, said, strict=True))
+        times = [(time - _EPOCH) // _MICROSECOND for time in columns["event_time"]]
+        return cls(
+            columns | {"event_time": np.array(times, np.int64)},
+            messages,
+            positions,
+            indices,
+            pa.array(features, pa.string()),
+            protected,
+        )
+
     def without(self, positions: AbstractSet[int]) -> Events:
         """Return the events of all other messages."""
         kept = [row for row, position in enumerate(self.positions) if position not in positions]
+
+        def of(column: Any) -> Any:
+            if isinstance(column, pa.Array):
+                return column.take(pa.array(kept, pa.int64()))
+            return column[kept] if isinstance(column, np.ndarray) else [column[row] for row in kept]
+
         return Events(
-            [self.events[row] for row in kept],
-            [self.messages[row] for row in kept],
-            [self.positions[row] for row in kept],
-            [self.indices[row] for row in kept],
-            self.features.take(pa.array(kept, pa.int64())),
-            [self.protected[row] for row in kept],
+            {name: of(column) for name, column in self.said.items()},
+            self.messages.take(kept),
+            of(self.positions),
+            of(self.indices),
+            of(self.features),
+            of(self.protected),
         )
 
 
@@ -86,12 +119,12 @@ def rows_of(events: Events, keys: KeyRing, *, max_skew: float) -> tuple[pa.Recor
     StoreError
         If a key cannot be had.
     """
-    if not events.events:
+    if not events.positions:
         return pa.RecordBatch.from_pylist([], SCHEMA), {}
-    fields = events.events[0].__struct_fields__
-    said = dict(zip(fields, zip(*map(astuple, events.events), strict=True), strict=True))
-    topics, partitions, offsets, arrivals, *_ = zip(*events.messages, strict=True)
-    arrived, (seconds, unread) = np.array(arrivals), _seconds(said["event_time"])
+    said = events.said
+    messages = events.messages
+    arrived, times = np.array(messages.arrived), said["event_time"]
+    seconds = times / 1e6
     labels, numbers, unanswered = _answers(said["prediction"])
     # Of several faults of an event the last one here is told.
     faults = (
@@ -99,31 +132,32 @@ def rows_of(events: Events, keys: KeyRing, *, max_skew: float) -> tuple[pa.Recor
         | _wrong_overrides(said["human_override"])
         | _in_the_future(seconds - arrived > max_skew)
         | wrong_times("event_time", seconds)
-        | unread
         | wrong_times("kafka.timestamp", arrived)
     )
     if faults:
         refused = {events.positions[row]: fault for row, fault in faults.items()}
         return rows_of(events.without(refused.keys()), keys, max_skew=max_skew)[0], refused
-    days, models = seconds // _DAY, said["model_name"]
-    sealed, key_ids = _sealed(events.protected, said["event_id"], days.tolist(), models, keys)
+    days, models = times // _DAY, said["model_name"]
+    sealed, key_ids = _sealed(
+        events.protected, _listed(said["event_id"]), days, _column(models, pa.string()), keys
+    )
     columns = {
         **said,
         "date": days.astype(np.int32),
         "model": models,
         "version": said["model_version"],
-        "event_time": np.rint(seconds * 1e6).astype(np.int64),
+        "event_time": times,
         "arrived": (arrived * 1e6).astype(np.int64),
         "prediction": labels,
         "number": numbers,
         "features": events.features,
         "protected": sealed,
         "key_id": key_ids,
-        "subject": keys.pseudonyms(said["subject"]),
+        "subject": keys.pseudonyms(_listed(said["subject"])),
         **_overrides(said["human_override"]),
-        "kafka_topic": topics,
-        "kafka_partition": partitions,
-        "kafka_offset": offsets,
+        "kafka_topic": messages.topics,
+        "kafka_partition": messages.partitions,
+        "kafka_offset": messages.offsets,
         "kafka_index": events.indices,
     }
     return pa.RecordBatch.from_arrays(
@@ -134,22 +168,17 @@ def rows_of(events: Events, keys: KeyRing, *, max_skew: float) -> tuple[pa.Recor
 def _column(values: Any, kind: pa.DataType) -> pa.Array:
     if isinstance(values, pa.Array):
         return values
-    if isinstance(values, np.ndarray):  # numbers that mean times
-        return pa.array(values).view(kind)
+    if isinstance(values, np.ndarray):
+        if pa.types.is_floating(kind):
+            return pa.array(values, kind, from_pandas=True)  # NaN is null
+        return pa.array(values).view(kind)  # whole numbers that mean times
     if values.count(values[0]) == len(values):  # as most are, of a topic with one model
         return pa.repeat(pa.scalar(values[0], kind), len(values))
     return pa.array(values, kind)
 
 
-def _seconds(times: Sequence[Any]) -> tuple[Floats, Faults]:
-    """Return times in seconds since 1970 UTC, NaN where one cannot be read, and why."""
-    if isinstance(times[0], dt.datetime):
-        return np.array([time.timestamp() for time in times]), {}
-    seconds, wrong = epoch_seconds(times)
-    return seconds, {
-        row: EventError("$", f"cannot be read: {why} - at `$.event_time`")
-        for row, why in wrong.items()
-    }
+def _listed(values: Any) -> Sequence[Any]:
+    return list(values.to_pylist()) if isinstance(values, pa.Array) else tuple(values)
 
 
 def _in_the_future(which: NDArray[np.bool_]) -> Faults:
@@ -164,8 +193,11 @@ def _answer(prediction: float | str) -> tuple[str, float | None]:
 
 def _answers(
     predictions: Sequence[float | str],
-) -> tuple[list[str], list[float | None], Faults]:
+) -> tuple[Sequence[str], Sequence[float | None], Faults]:
     """Return answers as labels, and as numbers where they are some."""
+    with suppress(EventError):
+        good_labels, good_numbers = zip(*map(_answer, predictions), strict=True)
+        return good_labels, good_numbers, {}
     labels: list[str] = []
     numbers: list[float | None] = []
     faults = {}
@@ -191,6 +223,12 @@ def _wrong_overrides(overrides: Sequence[HumanOverride | None]) -> Faults:
 
 
 def _overrides(overrides: Sequence[HumanOverride | None]) -> dict[str, Any]:
+    if not any(overrides):
+        return {
+            one.name: pa.nulls(len(overrides), one.type)
+            for one in SCHEMA
+            if one.name.startswith("override_")
+        }
     return {
         "override_decision": [
             None if one is None or one.decision is None else label_of(one.decision)
@@ -205,20 +243,24 @@ def _overrides(overrides: Sequence[HumanOverride | None]) -> dict[str, Any]:
 def _sealed(
     protected: Sequence[bytes | None],
     event_ids: Sequence[str],
-    days: Sequence[float],
-    models: Sequence[str],
+    days: Integers,
+    models: pa.StringArray,
     keys: KeyRing,
 ) -> tuple[list[bytes | None], list[str | None]]:
     """Return what is protected, sealed by the key of its day and model, and that key's id."""
-    rows_of: defaultdict[tuple[float, str], list[int]] = defaultdict(list)
-    for row, (plain, day, model) in enumerate(zip(protected, days, models, strict=True)):
-        if plain is not None:
-            rows_of[day, model].append(row)
     sealed: list[bytes | None] = [None] * len(protected)
     names: list[str | None] = [None] * len(protected)
-    for (day, model), rows in rows_of.items():
-        key = keys.key(_EPOCH + dt.timedelta(days=day), model)
-        plains = [plain for row in rows if (plain := protected[row]) is not None]
+    named = models.dictionary_encode()
+    several = len(named.dictionary)
+    of_key, which = np.unique(days * several + named.indices.to_numpy(), return_inverse=True)
+    there = np.array([plain is not None for plain in protected])
+    for at, (day, model) in enumerate(divmod(one, several) for one in of_key.tolist()):
+        rows = np.flatnonzero(there & (which == at)).tolist()
+        if not rows:
+            continue
+        date = _EPOCH.date() + dt.timedelta(days=day)
+        key = keys.key(date, named.dictionary[model].as_py())
+        plains = [protected[row] or b"" for row in rows]
         for row, one in zip(rows, key.seal(plains, [event_ids[row] for row in rows]), strict=True):
             sealed[row], names[row] = one, key.name
     return sealed, names

@@ -13,10 +13,14 @@ import hashlib
 import hmac
 import os
 import re
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import starmap
+from operator import add
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -99,11 +103,10 @@ class DataKey:
         encrypt = self._cipher.encrypt
         # Drawn at once: asking the system for each costs more than sealing.
         drawn = os.urandom(_NONCE * len(plains))
-        nonces = [drawn[at : at + _NONCE] for at in range(0, len(drawn), _NONCE)]
-        return [
-            nonce + encrypt(nonce, plain, name.encode())
-            for nonce, plain, name in zip(nonces, plains, event_ids, strict=True)
-        ]
+        nonces = struct.unpack(f"{_NONCE}s" * len(plains), drawn)
+        names = map(str.encode, event_ids)
+        sealed = starmap(encrypt, zip(nonces, plains, names, strict=True))
+        return list(map(add, nonces, sealed))
 
     def open(self, sealed: bytes, event_id: str) -> bytes:
         """Return what was sealed.
@@ -228,8 +231,14 @@ class KeyRing:
 
     def pseudonyms(self, subjects: Sequence[str | None]) -> list[str | None]:
         """Return the pseudonyms of many; None has none. Errors as of `pseudonym`."""
-        known = self._pseudonyms
-        return [None if one is None else known.get(one) or self.pseudonym(one) for one in subjects]
+        look_up: Any = self._pseudonyms.get  # None has none
+        found = list(map(look_up, subjects))
+        if None in found:
+            return [
+                known or (None if subject is None else self.pseudonym(subject))
+                for known, subject in zip(found, subjects, strict=True)
+            ]
+        return found
 
     def rewrap(self) -> Rewrapped:
         """Wrap every key with the present master key; no row is touched.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
+import numpy as np
 import pyarrow as pa
 
 from monitor.errors import EventError
@@ -15,13 +15,15 @@ from monitor.predictionlog.apart import Apart, Groups
 from monitor.predictionlog.columns import Events, rows_of
 from monitor.predictionlog.events import events_of
 from monitor.predictionlog.limits import check_model
+from monitor.predictionlog.messages import Messages
 from monitor.predictionlog.schema import SCHEMA
-from monitor.predictionlog.written import Texts, decode_written
+from monitor.predictionlog.written import bearing, read
 
 if TYPE_CHECKING:
-    from monitor.events import PredictionEvent
+    from monitor.events import ModelVersion, PredictionEvent
     from monitor.predictionlog.keys import KeyRing
     from monitor.predictionlog.messages import Message
+    from monitor.predictionlog.written import Written
 
 #: Message keys remembered.
 _REMEMBERED = 10_000
@@ -54,7 +56,7 @@ class Rows:
         self._batches: list[pa.RecordBatch] = []
         self._rows = 0
         #: Model and version that message keys name, of which an event was decoded whole.
-        self._versions: dict[bytes | None, tuple[str, str]] = {}
+        self._versions: dict[bytes | None, ModelVersion] = {}
 
     def __len__(self) -> int:
         return self._rows
@@ -70,8 +72,9 @@ class Rows:
             If a key cannot be had.
         """
         refused: dict[int, EventError] = {}
-        written, others = self._as_written(messages)
-        for events in (written, self._whole(messages, others, refused)):
+        columns = Messages.of(messages)
+        written, others = self._as_written(columns)
+        for events in (written, self._whole(columns, others, refused)):
             batch, faults = rows_of(events, self._keys, max_skew=self._max_skew)
             refused |= faults
             self._rows += batch.num_rows
@@ -89,52 +92,51 @@ class Rows:
         """Forget what was gathered."""
         self._batches, self._rows = [], 0
 
-    def _as_written(self, messages: Sequence[Message]) -> tuple[Events, list[int]]:
+    def _as_written(self, messages: Messages) -> tuple[Events, Sequence[int]]:
         """Return the events that need not be decoded whole, and the positions of all other messages."""
-        taken: list[tuple[Any, Groups, int]] = []
-        others: list[int] = []
-        versions, groups_of = self._versions, self._apart.groups
-        for position, message in enumerate(messages):
-            version = versions.get(message.key)
-            if version is not None and message.content == JSON_CONTENT:
-                try:
-                    event = decode_written(message.value or b"")
-                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                    pass  # the other road says what is wrong
-                else:
-                    groups = groups_of(bytes(event.groups))
-                    named = event.model_name, event.model_version
-                    if groups is not None and named == version:
-                        taken.append((event, groups, position))
-                        continue
-            others.append(position)
-        texts = Texts([event.features for event, _, _ in taken])
-        odd = texts.odd(self._protected_names(taken)) if taken else set()
-        if odd:
-            others = sorted([*others, *(taken[row][2] for row in odd)])
-            taken = [one for row, one in enumerate(taken) if row not in odd]
-            texts = Texts([event.features for event, _, _ in taken])
-        events, of_events, positions = zip(*taken, strict=True) if taken else ((),) * 3
+        versions = list(map(self._versions.get, messages.keys))
+        known: Sequence[int] = range(len(messages))
+        if None in versions or messages.contents.count(JSON_CONTENT) < len(messages):
+            contents = [content == JSON_CONTENT for content in messages.contents]
+            known = [at for at in known if contents[at] and versions[at] is not None]
+        written = read([messages.values[at] or b"" for at in known]) if known else None
+        if written is None:
+            return Events.of((), Messages(), (), (), (), ()), range(len(messages))
+        named = [versions[known[row]] for row in written.which.tolist()]
+        groups = self._groups(written)
+        features = written.texts("features")
+        good = written.are(named) & ~bearing(features, self._protected_names(named, groups))
+        good &= np.array([one is not None for one in groups], np.bool_)
+        positions = [known[row] for row in written.which[good].tolist()]
+        of_all = len(positions) == len(messages)
         return Events(
-            events,
-            [messages[position] for position in positions],
+            written.where(good).columns(),
+            messages if of_all else messages.take(positions),
             positions,
-            [0] * len(events),
-            texts.column(),
-            [groups.plain for groups in of_events],
-        ), others
+            [0] * len(positions),
+            features if good.all() else features.filter(pa.array(good)),
+            [one.plain for one, so in zip(groups, good.tolist(), strict=True) if one and so],
+        ), () if of_all else sorted(set(range(len(messages))).difference(positions))
 
-    def _protected_names(self, taken: Sequence[tuple[Any, Groups, int]]) -> AbstractSet[str]:
+    def _groups(self, written: Written) -> list[Groups | None]:
+        """Return the events' protected attributes; None of what the contract does not call so."""
+        texts = written.texts("groups").fill_null("{}").dictionary_encode()
+        known = [self._apart.groups(text.encode()) for text in texts.dictionary.to_pylist()]
+        return [known[which] for which in texts.indices.to_pylist()]
+
+    def _protected_names(
+        self, named: Sequence[ModelVersion], groups: Sequence[Groups | None]
+    ) -> AbstractSet[str]:
         """Return all names that are protected in any of the events."""
-        models = {event.model_name for event, _, _ in taken}
-        names = [groups.names for groups in {groups for _, groups, _ in taken}]
+        models = {model for model, _ in set(named)}
+        names = [one.names for one in set(groups) if one is not None]
         return frozenset().union(*names, *map(self._apart.protected_features, models))
 
     def _whole(
-        self, messages: Sequence[Message], positions: Sequence[int], refused: dict[int, EventError]
+        self, messages: Messages, positions: Sequence[int], refused: dict[int, EventError]
     ) -> Events:
         """Return the events of these messages, all that the contract says checked."""
-        found: list[tuple[PredictionEvent, Message, int, int]] = []
+        found: list[tuple[PredictionEvent, int, int]] = []
         for position in positions:
             message = messages[position]
             try:
@@ -144,18 +146,12 @@ class Rows:
             except EventError as error:
                 refused[position] = error
                 continue
-            found += [(event, message, position, at) for at, event in enumerate(events)]
+            found += [(event, position, at) for at, event in enumerate(events)]
             self._remember(message.key, events)
-        said, of, places, indices = zip(*found, strict=True) if found else ((),) * 4
+        said, places, indices = zip(*found, strict=True) if found else ((),) * 3
         parts = [self._apart.split(event) for event in said]
-        return Events(
-            said,
-            of,
-            places,
-            indices,
-            pa.array([features for features, _ in parts], pa.string()),
-            [protected for _, protected in parts],
-        )
+        features, protected = zip(*parts, strict=True) if parts else ((),) * 2
+        return Events.of(said, messages.take(places), places, indices, features, protected)
 
     def _remember(self, key: bytes | None, events: Sequence[PredictionEvent]) -> None:
         if key is not None and events and events[0].version.key == key:

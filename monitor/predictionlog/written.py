@@ -1,117 +1,251 @@
-"""JSON events whose features and groups stay as they were written: most of an event, and the log keeps features as JSON.
+"""JSON events read side by side, without an object each: what most of a topic is.
 
-What is looked for in features is looked for in those of many events at once, in one run over joined bytes.
+A compiled loop finds where each field's value stands in all messages at once, and Arrow's columns are copied from there:
+features and groups stay as they were written. A message in which anything is not sure is left to whoever decodes it
+whole: escapes, nesting, unknown fields, long numbers, a human override, bytes that are no text.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from operator import eq
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from monitor.events import PredictionEvent
-from monitor.kernels.pieces import bounds_of
+from monitor.kernels.contents import Content
+from monitor.kernels.pieces import Pieces, bounds_of
 
-#: Names are held to the contract by the whole decoding of the first event that bears them, times and groups later.
-_AS_WRITTEN = {
-    "features": msgspec.Raw,
-    "groups": msgspec.Raw,
-    "event_time": str,
-    "model_name": str,
-    "model_version": str,
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from monitor.events import ModelVersion
+
+    Integers = NDArray[np.int64]
+    Floats = NDArray[np.float64]
+    Mask = NDArray[np.bool_]
+
+#: What each field of an event may hold here: all that the contract allows, or less.
+FIELDS = {
+    "event_id": Content.TEXT,
+    "prediction_id": Content.TEXT,
+    "event_time": Content.INSTANT,
+    "model_name": Content.TEXT,
+    "model_version": Content.TEXT,
+    "features": Content.OBJECT,
+    "prediction": Content.SCALAR,
+    "run_id": Content.TEXT_OR_NULL,
+    "score": Content.NUMBER_OR_NULL,
+    "groups": Content.OBJECT,
+    "subject": Content.TEXT_OR_NULL,
+    "session_id": Content.TEXT_OR_NULL,
+    "transaction_id": Content.TEXT_OR_NULL,
+    "human_override": Content.NULL,
+    "latency_ms": Content.NUMBER_OR_NULL,
+    "sampling_fraction": Content.NUMBER,
+    "deployment": Content.TEXT_OR_NULL,
+    "schema_version": Content.DIGIT,
 }
 
-#: Features of so many bytes may hold an integer with more digits than Python reads.
-_LONG = 4_300
+#: Of each field that is found as bytes, the first of its two rows of places; of each that is a number, its row.
+_PLACES = {name: 2 * at for at, name in enumerate(n for n, has in FIELDS.items() if has.has_place)}
+_NUMBERS = {name: at for at, name in enumerate(n for n, has in FIELDS.items() if has.has_number)}
+_TARGETS = _PLACES | _NUMBERS
+
+_TEXTS = {Content.TEXT, Content.TEXT_OR_NULL}
+
+#: A longer identifier may have too many characters: as many bytes as it may have characters are never too many.
+_LONGEST_ID = 256
+
+#: Arrow's texts lie within 2 GiB.
+_LARGEST = (1 << 31) - 1
 
 
-def _field(info: Any) -> tuple[str, Any, Any]:
-    if info.name == "groups":
-        return info.name, msgspec.Raw, msgspec.field(default=msgspec.Raw(b"{}"))
-    default: Any = {"default": info.default, "default_factory": info.default_factory}
-    return info.name, _AS_WRITTEN.get(info.name, info.type), msgspec.field(**default)
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Events as they were written.
+
+    Attributes
+    ----------
+    which
+        Which of the messages they are, shape (n,), in order.
+    """
+
+    which: Integers
+    _kernel: Any
+    _data: NDArray[np.uint8]
+    _places: NDArray[np.int64]
+    _numbers: Floats
+    _found: dict[str, pa.StringArray] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.which)
+
+    def where(self, wanted: Mask) -> Written:
+        """Return some of them."""
+        if wanted.all():
+            return self
+        places = np.ascontiguousarray(self._places[:, wanted])
+        numbers = np.ascontiguousarray(self._numbers[:, wanted])
+        return Written(self.which[wanted], self._kernel, self._data, places, numbers)
+
+    def texts(self, field: str) -> pa.StringArray:
+        """Return a field's texts without their quotes, or its objects and scalars as JSON; null where it is null or absent."""
+        known = self._found.get(field)
+        if known is None:
+            known = self._found[field] = self._copied(*self._places[_PLACES[field] :][:2])
+        return known
+
+    def _copied(self, begins: Integers, ends: Integers) -> pa.StringArray:
+        there = begins >= 0
+        bounds = np.zeros(len(self) + 1, np.int32)
+        room = np.empty(int((ends - begins).sum()) + 8, np.uint8)
+        self._kernel.copy(self._data, begins, ends, bounds, room)
+        return pa.StringArray.from_buffers(
+            len(self),
+            pa.py_buffer(bounds),
+            pa.py_buffer(room[:-8]),
+            None if there.all() else pa.py_buffer(np.packbits(there, bitorder="little")),
+        )
+
+    def numbers(self, field: str) -> Floats:
+        """Return a field's numbers, of an instant microseconds since 1970 UTC; NaN where it is null or absent."""
+        numbers: Floats = self._numbers[_NUMBERS[field]]
+        return numbers
+
+    def columns(self) -> dict[str, Any]:
+        """Return what the events say, by field; of answers the values, of times microseconds since 1970 UTC."""
+        answers = self.texts("prediction").dictionary_encode()
+        values = [msgspec.json.decode(text) for text in answers.dictionary.to_pylist()]
+        return {
+            **{name: self.texts(name) for name, has in FIELDS.items() if has in _TEXTS},
+            **{name: self.numbers(name) for name in _NUMBERS},
+            "event_time": self.numbers("event_time").astype(np.int64),
+            "prediction": [values[which] for which in answers.indices.to_pylist()],
+            "human_override": [None] * len(self),
+        }
+
+    def are(self, versions: Sequence[ModelVersion]) -> Mask:
+        """Whether each says that it is of this version, shape (n,)."""
+        models, numbers = self.texts("model_name"), self.texts("model_version")
+        if versions and versions.count(versions[0]) == len(versions):
+            model, version = versions[0]
+            same = pc.and_(pc.equal(models, model), pc.equal(numbers, version))
+            return np.asarray(same)
+        said = zip(models.to_pylist(), numbers.to_pylist(), strict=True)
+        return np.fromiter(map(eq, said, versions), np.bool_, len(self))
+
+    def has_lengths(self, field: str, least: int, most: int) -> Mask:
+        """Whether a field's text has so many bytes, shape (n,)."""
+        begins, ends = self._places[_PLACES[field] :][:2]
+        so: Mask = (ends - begins >= least) & (ends - begins <= most)
+        return so
 
 
-_Written: Any = msgspec.defstruct(
-    "Written", map(_field, msgspec.structs.fields(PredictionEvent)), kw_only=True, gc=False
-)
+def read(values: Sequence[bytes]) -> Written | None:
+    """Return the events of those messages that can be read here; None where there are no kernels.
 
-#: Reads an event at a third of what the whole decoding costs.
-decode_written = msgspec.json.Decoder(_Written).decode
-
-
-class Texts:
-    r"""Several events' features, as they were written.
+    Each is what the contract calls an event, if its model and version are.
 
     Examples
     --------
-    >>> said = ['{"age":1}', '{"sex":0}', '{"a":[1]}', r'{"s\u0065x":0}', '{"a":{}}', "7", '{"note":"{"}']
-    >>> texts = Texts([msgspec.Raw(one.encode()) for one in said])
-    >>> sorted(texts.odd(["sex"]))
-    [1, 2, 3, 4, 5, 6]
-    >>> texts.column()[0].as_py()
-    '{"age":1}'
+    >>> told = b'{"event_id":"e","prediction_id":"p","event_time":"2026-01-02T00:00:00Z","model_name":"m",'
+    >>> told += b'"model_version":"1","prediction":1,"features":{"age":41}}'
+    >>> written = read([b"{", told])
+    >>> written.which.tolist(), written.texts("features").to_pylist()
+    ([1], ['{"age":41}'])
     """
+    kernel, pieces, n = _compiled(), Pieces.of(values), len(values)
+    if kernel is None or len(pieces.data) > _LARGEST:
+        return None
+    places = np.empty((2 * len(_PLACES), n), np.int64)
+    numbers, fits = np.empty((len(_NUMBERS), n)), np.zeros(n, np.int64)
+    layout = _layout()
+    kernel.read(pieces.buffer, pieces.begins, pieces.ends, *layout, places, numbers, fits)
+    good = fits == 1
+    if not pieces.data.isascii():
+        good &= np.fromiter(map(_is_text, values), np.bool_, n)
+    written = Written(np.arange(n), kernel, pieces.buffer, places, numbers)
+    for name in ("event_id", "prediction_id"):
+        good &= written.has_lengths(name, 1, _LONGEST_ID)
+    sampling = written.numbers("sampling_fraction")
+    sampling[np.isnan(sampling)] = 1.0
+    good &= (sampling > 0) & (sampling <= 1) & ~(written.numbers("latency_ms") < 0)
+    return written.where(good)
 
-    def __init__(self, features: Sequence[msgspec.Raw]) -> None:
-        self._features = features
-        self._joined = b"".join(features)
-        #: Where each begins, and the last one ends.
-        self._bounds = bounds_of(features)
 
-    def odd(self, names: Iterable[str]) -> set[int]:
-        """Return which must be read before it is known what is in them.
+def bearing(objects: pa.StringArray, names: Iterable[str]) -> Mask:
+    r"""Return which JSON objects without escapes may have one of these names, shape (n,): all that have, and few others.
 
-        All others are flat objects of numbers, texts, booleans and nulls, none of which bears one of these names.
+    Looked for in all at once.
 
-        Parameters
-        ----------
-        names
-            What must not stand among them. A name is there between quotes, unless a character of it is escaped: so
-            features with an escape are odd, whatever it means.
-        """
-        joined, begin = self._joined, self._bounds[:-1]
-        first = np.frombuffer(joined, np.uint8)[begin]
-        found = set(np.flatnonzero((first != ord("{")) | (np.diff(self._bounds) > _LONG)).tolist())
-        if found or joined.count(b"{") != len(self._features):
-            found.update(self._where(lambda text: text.find(b"{", 1) > 0))
-        if not _is_text(joined):
-            found.update(self._where(lambda text: not _is_text(text)))
+    Examples
+    --------
+    >>> objects = pa.array(['{"age":1}', '{"sex":0}', '{"was":"sex"}'])
+    >>> bearing(objects, ["sex"]).tolist()
+    [False, True, True]
+    """
+    found = np.zeros(len(objects), np.bool_)
+    joined, bounds = _joined(objects)
+    for name in names:
         # A name may have half of a surrogate pair, which no text has.
-        quoted = [f'"{name}"'.encode(errors="surrogatepass") for name in names]
-        for mark in (b"[", b"\\", *quoted):
-            # Without its quotes, of which there are many, a name that is not there is missed sooner.
-            if mark.strip(b'"') in joined:
-                found.update(self._with(mark))
-        return found
-
-    def column(self) -> pa.Array:
-        """Return them as a column; the texts of odd ones may be none."""
-        buffers = pa.py_buffer(self._bounds), pa.py_buffer(self._joined)
-        column = pa.LargeStringArray.from_buffers(len(self._features), *buffers)
-        return column.cast(pa.string())
-
-    def _where(self, so: Callable[[bytes], bool]) -> Iterator[int]:
-        return (row for row, text in enumerate(self._features) if so(bytes(text)))
-
-    def _with(self, mark: bytes) -> Iterator[int]:
-        bounds = self._bounds.tolist()
-        at = self._joined.find(mark)
+        plain = name.encode(errors="surrogatepass")
+        # Without its quotes, of which there are many, a name that is not there is missed sooner.
+        at = joined.find(b'"%b"' % plain) if plain in joined else -1
         while at >= 0:
             row = bisect_right(bounds, at) - 1
-            yield row
-            at = self._joined.find(mark, bounds[row + 1])
+            found[row] = True
+            at = joined.find(b'"%b"' % plain, bounds[row + 1])
+    return found
+
+
+def _joined(texts: pa.StringArray) -> tuple[bytes, list[int]]:
+    """Return the bytes of all texts, and where each begins, and the last one ends."""
+    _, bounds, data = texts.buffers()
+    if data is None:
+        return b"", [0] * (len(texts) + 1)
+    offsets = np.frombuffer(bounds, np.int32)[texts.offset :][: len(texts) + 1]
+    return data.to_pybytes(), offsets.tolist()
 
 
 def _is_text(data: bytes) -> bool:
-    if data.isascii():
-        return True
     try:
         data.decode()
     except UnicodeDecodeError:
         return False
     return True
+
+
+@cache
+def _compiled() -> Any:
+    """Return the kernel; None where Numba is not."""
+    try:
+        from monitor.kernels import objects
+    except ImportError:
+        return None
+    return objects
+
+
+@cache
+def _layout() -> tuple[Any, ...]:
+    """Return what the kernel knows of the fields: names, contents, targets, their usual order, and which there must be."""
+    names = [f'"{name}"'.encode() for name in FIELDS]
+    needed = 0
+    for one in msgspec.structs.fields(PredictionEvent):
+        needed |= one.required << list(FIELDS).index(one.encode_name)
+    n = len(FIELDS)
+    return (
+        np.frombuffer(b"".join([*names, bytes(8)]), np.uint8),
+        bounds_of(names),
+        np.array(list(FIELDS.values()), np.int64),
+        np.array([_TARGETS.get(name, 0) for name in FIELDS], np.int64),
+        (np.arange(n) + 1) % n,
+        needed,
+    )
