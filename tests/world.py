@@ -30,7 +30,7 @@ from tests.traffic import HOUR, PARTITIONS, STEPS, WINDOW, Line, Traffic, people
 POLICY = """
 defaults:
   action: record
-  windows: {length: 60s, grace: 20s, allowed_lateness: 90m, min_events: 200, max_length: 5m}
+  windows: {length: 60s, grace: 20s, allowed_lateness: 150m, min_events: 200, max_length: 5m}
   fairness: {favourable: "1"}
 """
 ROLES = Roles("prediction", "score", groups=("sex", "region"))
