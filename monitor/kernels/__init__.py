@@ -12,7 +12,7 @@ def compile_all() -> ImportError | None:
     Returns
     -------
     ImportError or None
-        Why there are none, if Numba is not installed, or does not fit: then all works without, at half the speed.
+        Why there are none, if Numba is not installed, or does not fit: then all works without, at half the speed or a third.
     """
     try:
         for module in pkgutil.iter_modules(__path__):
