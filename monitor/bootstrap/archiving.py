@@ -55,7 +55,6 @@ def run_archiver(settings: Settings, stop: threading.Event, health: Health) -> N
         lambda model: policy.of(model).protected_features.keys(),
         max_skew=settings.stream.max_skew_seconds,
     )
-    load_kernels()
     app, seconds = settings.stream.app, settings.stream.session_seconds
     kafka = settings.kafka.confluent()
     reach(kafka)
@@ -82,6 +81,7 @@ def run_archiver(settings: Settings, stop: threading.Event, health: Health) -> N
         part="labels",
         letters=letters.send,
     )
+    load_kernels()
     try:
         together([predictions.run, labels.run], stop)
     finally:

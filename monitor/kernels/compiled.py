@@ -80,12 +80,18 @@ def kernel(*takes: Any) -> Callable[[Function], Function]:
         before = numba.config.CACHE_DIR
         numba.config.CACHE_DIR = _KEPT or before
         try:
-            compiling = numba.njit(signature, nogil=True, error_model="numpy", cache=bool(_KEPT))
-            return cast("Function", compiling(function))
+            try:
+                return cast("Function", _compiling(signature, keep=bool(_KEPT))(function))
+            except Exception:  # noqa: BLE001 - whatever a file does that was cut short; what is wrong otherwise comes again
+                return cast("Function", _compiling(signature, keep=False)(function))
         finally:
             numba.config.CACHE_DIR = before
 
     return compiled
+
+
+def _compiling(signature: Any, *, keep: bool) -> Any:
+    return numba.njit(signature, nogil=True, error_model="numpy", cache=keep)
 
 
 def part(function: Function) -> Function:

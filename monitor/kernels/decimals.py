@@ -37,6 +37,9 @@ _TAIL = _U(0x1FF)
 #: More digits may not fit a word.
 _DIGITS = 19
 
+#: No double needs more digits behind the point.
+_MANY = 1_074
+
 #: Powers of ten that are doubles, and those of a part of a word's digits.
 _POWERS = np.array([10.0**power for power in range(23)])
 _WHOLE_POWERS = np.array([10**power for power in range(9)], np.uint64)
@@ -157,7 +160,7 @@ def behind_number(data, place):
     if byte_at(data, place) == _POINT:
         first = place + 1
         _, place = digits(data, first, _U(0))
-        if place == first:
+        if not 1 <= place - first <= _MANY:
             return UNSURE
     if byte_at(data, place) | _LOWER == _E:
         return decimal(data, start)[1]

@@ -205,7 +205,7 @@ def copy(data, begins, ends, bounds, room):
     bounds
         Filled: where each begins in the room, and the last one ends.
     room
-        Filled, eight bytes beyond that end too.
+        Filled; eight bytes longer than that, of which up to seven are written over.
     """
     at = 0
     for piece in range(len(begins)):

@@ -379,7 +379,7 @@ def together(runs: Sequence[Callable[[threading.Event], None]], stop: threading.
 
 
 def _parts(messages: Messages) -> Iterator[slice]:
-    """Yield parts of some messages: none of many, or of much more than a million bytes."""
+    """Yield parts of some messages: of a thousand, or up to the one that makes them a million bytes, or two if there are few."""
     if not messages:
         return
     if len(messages) <= MESSAGES and sum(map(len, filter(None, messages.values))) <= 2 * _BYTES:

@@ -147,7 +147,7 @@ def rows_of(events: Events, keys: KeyRing, *, max_skew: float) -> tuple[pa.Recor
         "model": models,
         "version": said["model_version"],
         "event_time": times,
-        "arrived": (arrived * 1e6).astype(np.int64),
+        "arrived": np.rint(arrived * 1e6).astype(np.int64),
         "prediction": labels,
         "number": numbers,
         "features": events.features,
@@ -172,7 +172,8 @@ def _column(values: Any, kind: pa.DataType) -> pa.Array:
         if pa.types.is_floating(kind):
             return pa.array(values, kind, from_pandas=True)  # NaN is null
         return pa.array(values).view(kind)  # whole numbers that mean times
-    if values.count(values[0]) == len(values):  # as most are, of a topic with one model
+    # As most are, of a topic with one model; but 0.0 and -0.0 are equal, and not the same.
+    if not pa.types.is_floating(kind) and values.count(values[0]) == len(values):
         return pa.repeat(pa.scalar(values[0], kind), len(values))
     return pa.array(values, kind)
 

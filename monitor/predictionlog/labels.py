@@ -102,7 +102,7 @@ def _row(message: Message) -> tuple[Any, ...]:
         number_of("label", said),
         label.revision,
         time,
-        int(message.arrived * 1e6),
+        round(message.arrived * 1e6),
         label.source,
         message.topic,
         message.partition,

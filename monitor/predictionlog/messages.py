@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
+from itertools import starmap
 from typing import Any, NamedTuple, overload
 
 
@@ -64,7 +65,7 @@ class Messages(Sequence[Message]):
         return len(self.offsets)
 
     def __iter__(self) -> Iterator[Message]:
-        return map(Message, *self.columns)
+        return starmap(Message, zip(*self.columns, strict=True))
 
     @overload
     def __getitem__(self, at: int) -> Message: ...

@@ -150,7 +150,7 @@ class Written:
 
 
 def read(values: Sequence[bytes]) -> Written | None:
-    """Return the events of those messages that can be read here; None where there are no kernels.
+    """Return the events of those messages that can be read here; None where there are no kernels, or more than 2 GiB.
 
     Each is what the contract calls an event, if its model and version are.
 
@@ -172,11 +172,11 @@ def read(values: Sequence[bytes]) -> Written | None:
     good = fits == 1
     if not pieces.data.isascii():
         good &= np.fromiter(map(_is_text, values), np.bool_, n)
+    sampling = numbers[_NUMBERS["sampling_fraction"]]
+    sampling[np.isnan(sampling)] = 1.0
     written = Written(np.arange(n), kernel, pieces.buffer, places, numbers)
     for name in ("event_id", "prediction_id"):
         good &= written.has_lengths(name, 1, _LONGEST_ID)
-    sampling = written.numbers("sampling_fraction")
-    sampling[np.isnan(sampling)] = 1.0
     good &= (sampling > 0) & (sampling <= 1) & ~(written.numbers("latency_ms") < 0)
     return written.where(good)
 
@@ -235,7 +235,10 @@ def _compiled() -> Any:
 
 @cache
 def _layout() -> tuple[Any, ...]:
-    """Return what the kernel knows of the fields: names, contents, targets, their usual order, and which there must be."""
+    """Return what the kernel knows of the fields: names, contents, targets, their usual order, and which there must be.
+
+    Every call learns the order anew; two threads that do so spoil each other's guesses, and nothing else.
+    """
     names = [f'"{name}"'.encode() for name in FIELDS]
     needed = 0
     for one in msgspec.structs.fields(PredictionEvent):

@@ -77,3 +77,13 @@ def test_where_nothing_can_be_written_nothing_is_kept(copied):
     room, kept = copied
     (room / "__pycache__").touch()  # no directory
     assert kept(NUMBA_CACHE_DIR="/dev/null/kept", HOME="/dev/null") == "None\n"
+
+
+def test_machine_code_that_was_cut_short_is_made_again(tmp_path):
+    said = "from monitor.kernels import tokens; t = tokens.Tokens(); t.learn(0, b'a', 1.0); print(len(t))"
+    assert run(said, NUMBA_CACHE_DIR=str(tmp_path)) == "1\n"
+    kept = [*tmp_path.rglob("*.nbi"), *tmp_path.rglob("*.nbc")]
+    assert kept
+    for path in kept:
+        path.write_bytes(b"")
+    assert run(said, NUMBA_CACHE_DIR=str(tmp_path)) == "1\n"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from monitor.engine.intake import FORWARDED_HEADER
 from monitor.errors import KafkaError, StoreError
 from monitor.predictionlog import archiver as archiving
 from monitor.predictionlog.archiver import Archiver, BatchSize
@@ -44,6 +45,29 @@ class Record:
 
     def value(self) -> bytes:
         return self._value
+
+
+class Copy(Record):
+    """A copy that the stream put into the partition where the version's events lie."""
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        return [(FORWARDED_HEADER, b"1")]
+
+
+class Trouble(Record):
+    """What confluent-kafka gives where there is no message."""
+
+    def error(self) -> Trouble:
+        return self
+
+    def fatal(self) -> bool:
+        return False
+
+    def code(self) -> int:
+        return -195
+
+    def str(self) -> str:
+        return "the broker went away"
 
 
 class Broker:
@@ -132,6 +156,22 @@ def test_what_is_no_event_is_a_dead_letter_before_the_position_passes_over_it(wo
     assert (second.offset, second.value) == (3, b"{")
     assert world.table.positions([SOURCE]) == {SOURCE: 3}  # it is not told again
     assert (archiver.counts.rows, archiver.counts.unreadable) == (2, 2)
+
+
+def test_a_dead_letter_is_of_its_own_message_among_copies_troubles_and_large_ones(
+    world, monkeypatch
+):
+    stop = threading.Event()
+    large = [message(event(at, features={"note": "x" * 900_000})).value for at in range(6)]
+    records = [Record(0), Trouble(0), Copy(1), Record(2, b"\xff"), Record(3, large[3]), Trouble(0)]
+    records += [Record(4, large[4]), Record(5, large[5]), Copy(6), Record(7, b"{"), Record(8)]
+    monkeypatch.setattr(archiving, "Consumer", Broker(records, stop.set))
+    letters: list = []
+    archiver = Archiver(world.table, world.rows, {}, app="a", letters=letters.extend)
+    archiver.run(stop)
+    assert [(letter.offset, letter.value) for letter in letters] == [(2, b"\xff"), (7, b"{")]
+    assert (archiver.counts.rows, archiver.counts.forwarded) == (5, 2)
+    assert world.table.positions([SOURCE]) == {SOURCE: 8}
 
 
 def test_while_no_dead_letter_can_be_written_nothing_is_passed_over(world, monkeypatch):
