@@ -71,7 +71,7 @@ class WindowRules(_Frozen):
     grace
         How long after its end a window waits for late events before it closes.
     allowed_lateness
-        How long after closing late events still revise the report.
+        How long after closing late events still revise the report; of several publishers of a version, also how long Kafka may be away.
     min_events
         A window with fewer merges with the next.
     max_length
