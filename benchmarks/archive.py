@@ -40,8 +40,8 @@ SOURCE = "predictions-0"
 A_DAY = 27_400
 DAYS = 365
 
-#: Events archived from a broker, at least, in so many commits.
-FROM_KAFKA, COMMITS = 100_000, 5
+#: Commits of as many rows as an archiver writes at once unless told otherwise; a fifth of them for a first look.
+COMMITS, ROWS = 5, BatchSize().rows
 
 
 def main(*, quick: bool) -> list[Figure]:
@@ -59,8 +59,9 @@ def main(*, quick: bool) -> list[Figure]:
             _archived("values_arrow", place / "arrow", _arrow(events), n, repeats, None),
         ]
         with KafkaServer() as server:
-            many = events * max(1, FROM_KAFKA // n)
-            figures.append(_from_kafka(place / "kafka", server.bootstrap, many))
+            rows = ROWS // 5 if quick else ROWS
+            many = events * (COMMITS * rows // n)
+            figures.append(_from_kafka(place / "kafka", server.bootstrap, many, rows))
             figures += archive_scaling.main(place / "scaling", server.bootstrap, events)
         figures.append(figure("bytes_a_row", _bytes(place / "kafka" / "log") / len(many), "bytes"))
         days = 30 if quick else DAYS
@@ -82,7 +83,9 @@ def _archived(
     return figure(name, n / cpu_seconds(run, repeats), "events/s", target)
 
 
-def _from_kafka(place: Path, bootstrap: str, events: list[PredictionEvent]) -> Figure:
+def _from_kafka(
+    place: Path, bootstrap: str, events: list[PredictionEvent], rows_at_once: int
+) -> Figure:
     """Return the rate from the first commit on: an archiver that keeps up was started long ago."""
     table, rows = _log(place)
     produce(bootstrap, "predictions", events, partitions=1)
@@ -92,7 +95,7 @@ def _from_kafka(place: Path, bootstrap: str, events: list[PredictionEvent]) -> F
         rows,
         {"bootstrap.servers": bootstrap},
         app="benchmark",
-        size=BatchSize(rows=len(events) // COMMITS, seconds=5),
+        size=BatchSize(rows=rows_at_once),
     )
     thread = threading.Thread(target=archiver.run, args=(stop,))
     thread.start()
