@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 import pkgutil
+from functools import cache
 from importlib import import_module
+from typing import Any
+
+
+@cache
+def loaded(name: str) -> Any:
+    """Return one of the rooms of compiled functions; None where Numba is not."""
+    try:
+        return import_module(f"{__name__}.{name}")
+    except ImportError:
+        return None
 
 
 def compile_all() -> ImportError | None:

@@ -18,8 +18,6 @@ from monitor.errors import EventError, KafkaError, StoreError
 from monitor.health import Health
 from monitor.predictionlog.consumer import (
     ERROR,
-    OFFSET,
-    PARTITION,
     check_error,
     check_range,
     consumer_settings,
@@ -233,13 +231,15 @@ class Archiver:
             records = [record for record in records if record.error() is None]
         if records and not batch.reached:
             batch.since = self._clock()
-        batch.reached.update(zip(map(PARTITION, records), map(OFFSET, records), strict=True))
-        messages, kept = messages_of(records, self._topic)
-        self.counts.forwarded += len(records) - len(kept)
+        messages, own = messages_of(records, self._topic)
+        batch.reached.update(zip(messages.partitions, messages.offsets, strict=True))
+        if len(own) < len(records):
+            self.counts.forwarded += len(records) - len(own)
+            messages, records = messages.take(own), [records[at] for at in own]
         batch.waiting.extend(messages)
         batch.unmade += sum(map(len, filter(None, messages.values)))
         if self._letters is not None:
-            batch.records += kept
+            batch.records += records
         if len(batch.waiting) >= MESSAGES or batch.unmade >= _BYTES:
             self._make_rows()
 
@@ -248,9 +248,9 @@ class Archiver:
         batch = self._batch
         waiting, batch.waiting = batch.waiting, Messages()
         records, batch.records = batch.records, []
-        batch.bytes += batch.unmade
-        batch.unmade = 0
-        for part in _parts(waiting):
+        size, batch.unmade = batch.unmade, 0
+        batch.bytes += size
+        for part in _parts(waiting, size):
             for position, fault in sorted(self._rows.add(waiting[part]).items()):
                 at = part.start + position
                 if self._letters is not None:
@@ -378,18 +378,18 @@ def together(runs: Sequence[Callable[[threading.Event], None]], stop: threading.
         raise failures[0]
 
 
-def _parts(messages: Messages) -> Iterator[slice]:
-    """Yield parts of some messages: of a thousand, or up to the one that makes them a million bytes, or two if there are few."""
+def _parts(messages: Messages, size: int) -> Iterator[slice]:
+    """Yield parts of messages of so many bytes: of a thousand, or up to the one that makes them a million bytes, or two if there are few."""
     if not messages:
         return
-    if len(messages) <= MESSAGES and sum(map(len, filter(None, messages.values))) <= 2 * _BYTES:
+    if len(messages) <= MESSAGES and size <= 2 * _BYTES:
         yield slice(0, len(messages))
         return
-    start = size = 0
+    start = held = 0
     for at, value in enumerate(messages.values):
-        size += len(value or b"")
-        if size >= _BYTES or at - start + 1 >= MESSAGES:
+        held += len(value or b"")
+        if held >= _BYTES or at - start + 1 >= MESSAGES:
             yield slice(start, at + 1)
-            start, size = at + 1, 0
+            start, held = at + 1, 0
     if start < len(messages):
         yield slice(start, len(messages))

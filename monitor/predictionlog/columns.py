@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -179,7 +178,8 @@ def _column(values: Any, kind: pa.DataType) -> pa.Array:
 
 
 def _listed(values: Any) -> Sequence[Any]:
-    return list(values.to_pylist()) if isinstance(values, pa.Array) else tuple(values)
+    listed: Sequence[Any] = values.to_pylist() if isinstance(values, pa.Array) else values
+    return listed
 
 
 def _in_the_future(which: NDArray[np.bool_]) -> Faults:
@@ -188,28 +188,19 @@ def _in_the_future(which: NDArray[np.bool_]) -> Faults:
 
 
 @lru_cache(maxsize=1_000, typed=True)
-def _answer(prediction: float | str) -> tuple[str, float | None]:
-    return label_of(prediction), number_of("prediction", prediction)
+def _answer(prediction: float | str) -> tuple[str, float | None, EventError | None]:
+    try:
+        return label_of(prediction), number_of("prediction", prediction), None
+    except EventError as error:
+        return "", None, error.with_traceback(None)
 
 
 def _answers(
     predictions: Sequence[float | str],
 ) -> tuple[Sequence[str], Sequence[float | None], Faults]:
     """Return answers as labels, and as numbers where they are some."""
-    with suppress(EventError):
-        good_labels, good_numbers = zip(*map(_answer, predictions), strict=True)
-        return good_labels, good_numbers, {}
-    labels: list[str] = []
-    numbers: list[float | None] = []
-    faults = {}
-    for row, prediction in enumerate(predictions):
-        try:
-            label, number = _answer(prediction)
-        except EventError as error:
-            label, number, faults[row] = "", None, error
-        labels.append(label)
-        numbers.append(number)
-    return labels, numbers, faults
+    labels, numbers, errors = zip(*map(_answer, predictions), strict=True)
+    return labels, numbers, {row: error for row, error in enumerate(errors) if error is not None}
 
 
 def _wrong_overrides(overrides: Sequence[HumanOverride | None]) -> Faults:

@@ -19,7 +19,7 @@ from monitor.predictionlog.messages import Messages
 log = structlog.get_logger(__name__)
 
 #: What is asked of records, a column at a time.
-ERROR, PARTITION, OFFSET, _TIMESTAMP, _KEY, _VALUE, _HEADERS = map(
+ERROR, _PARTITION, _OFFSET, _TIMESTAMP, _KEY, _VALUE, _HEADERS = map(
     methodcaller, ("error", "partition", "offset", "timestamp", "key", "value", "headers")
 )
 
@@ -41,26 +41,21 @@ def consumer_settings(
     }
 
 
-def messages_of(
-    records: Sequence[KafkaMessage], topic: str
-) -> tuple[Messages, Sequence[KafkaMessage]]:
-    """Return what the log needs of a topic's records, and those records: none that is a copy of one in another partition.
-
-    A column at a time, which takes a third of the time that a record at a time does.
-    """
+def messages_of(records: Sequence[KafkaMessage], topic: str) -> tuple[Messages, Sequence[int]]:
+    """Return what the log needs of a topic's records, and which of them are no copies of such as lie in other partitions."""
     contents = [_content(headers or ()) for headers in map(_HEADERS, records)]
+    own: Sequence[int] = range(len(records))
     if None in contents:
-        records = [one for one, kind in zip(records, contents, strict=True) if kind is not None]
-        contents = [kind for kind in contents if kind is not None]
+        own = [at for at in own if contents[at] is not None]
     return Messages(
         [topic] * len(records),
-        list(map(PARTITION, records)),
-        list(map(OFFSET, records)),
+        list(map(_PARTITION, records)),
+        list(map(_OFFSET, records)),
         [milliseconds / 1000 for _, milliseconds in map(_TIMESTAMP, records)],
         list(map(_KEY, records)),
         list(map(_VALUE, records)),
         [kind or JSON_CONTENT for kind in contents],
-    ), records
+    ), own
 
 
 def _content(headers: Any) -> bytes | None:

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from monitor.events import PredictionEvent
+from monitor.kernels import loaded
 from monitor.kernels.contents import Content
 from monitor.kernels.pieces import Pieces, bounds_of
 
@@ -79,7 +80,6 @@ class Written:
     """
 
     which: Integers
-    _kernel: Any
     _data: NDArray[np.uint8]
     _places: NDArray[np.int64]
     _numbers: Floats
@@ -94,7 +94,7 @@ class Written:
             return self
         places = np.ascontiguousarray(self._places[:, wanted])
         numbers = np.ascontiguousarray(self._numbers[:, wanted])
-        return Written(self.which[wanted], self._kernel, self._data, places, numbers)
+        return Written(self.which[wanted], self._data, places, numbers)
 
     def texts(self, field: str) -> pa.StringArray:
         """Return a field's texts without their quotes, or its objects and scalars as JSON; null where it is null or absent."""
@@ -107,7 +107,7 @@ class Written:
         there = begins >= 0
         bounds = np.zeros(len(self) + 1, np.int32)
         room = np.empty(int((ends - begins).sum()) + 8, np.uint8)
-        self._kernel.copy(self._data, begins, ends, bounds, room)
+        loaded("objects").copy(self._data, begins, ends, bounds, room)
         return pa.StringArray.from_buffers(
             len(self),
             pa.py_buffer(bounds),
@@ -162,7 +162,7 @@ def read(values: Sequence[bytes]) -> Written | None:
     >>> written.which.tolist(), written.texts("features").to_pylist()
     ([1], ['{"age":41}'])
     """
-    kernel, pieces, n = _compiled(), Pieces.of(values), len(values)
+    kernel, pieces, n = loaded("objects"), Pieces.of(values), len(values)
     if kernel is None or len(pieces.data) > _LARGEST:
         return None
     places = np.empty((2 * len(_PLACES), n), np.int64)
@@ -174,7 +174,7 @@ def read(values: Sequence[bytes]) -> Written | None:
         good &= np.fromiter(map(_is_text, values), np.bool_, n)
     sampling = numbers[_NUMBERS["sampling_fraction"]]
     sampling[np.isnan(sampling)] = 1.0
-    written = Written(np.arange(n), kernel, pieces.buffer, places, numbers)
+    written = Written(np.arange(n), pieces.buffer, places, numbers)
     for name in ("event_id", "prediction_id"):
         good &= written.has_lengths(name, 1, _LONGEST_ID)
     good &= (sampling > 0) & (sampling <= 1) & ~(written.numbers("latency_ms") < 0)
@@ -221,16 +221,6 @@ def _is_text(data: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-@cache
-def _compiled() -> Any:
-    """Return the kernel; None where Numba is not."""
-    try:
-        from monitor.kernels import objects
-    except ImportError:
-        return None
-    return objects
 
 
 @cache

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from monitor.engine.block import Block, Sender
 from monitor.engine.intake import CONTENT_HEADER, FEWEST_HEADERS
 from monitor.engine.records import read_varint
 from monitor.events import PRODUCER_HEADER, SEQUENCE_HEADER
+from monitor.kernels import loaded
 from monitor.kernels.pieces import PADDING, Pieces
 
 if TYPE_CHECKING:
@@ -70,23 +70,13 @@ def read(answer: bytes, batches: Sequence[slice]) -> Block | None:
     batches
         Where each batch lies in it, from its base offset on; checked against its sum.
     """
-    kernel = _compiled()
+    kernel = loaded("records")
     if kernel is None:
         return None
     try:
         return _read(answer, batches, kernel)
     except (_UnusualError, LookupError, ValueError, OverflowError, struct.error):
         return None
-
-
-@cache
-def _compiled() -> Any:
-    """Return the kernel that finds the places; None where Numba is not."""
-    try:
-        from monitor.kernels import records
-    except ImportError:
-        return None
-    return records
 
 
 def _read(answer: bytes, batches: Sequence[slice], kernel: Any) -> Block:
