@@ -105,7 +105,7 @@ def _archive(
     archiver = Archiver(
         PredictionTable(str(place / "log")),
         rows,
-        {"bootstrap.servers": bootstrap},
+        {"bootstrap_servers": bootstrap},
         app=f"scaling-{place.name}",
         topic=TOPIC,
         size=BatchSize(rows=batch, seconds=5),

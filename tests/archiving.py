@@ -15,7 +15,7 @@ from pathlib import Path
 
 from confluent_kafka import Producer
 
-from monitor.events import cloud_event_headers, encode
+from monitor.events import PRODUCER_HEADER, SEQUENCE_HEADER, cloud_event_headers, encode
 from monitor.predictionlog.table import PredictionTable
 from monitor.testing import until
 from tests.archive import event
@@ -28,14 +28,15 @@ PATIENCE = 240.0
 
 
 def produce(bootstrap: str, topic: str, indices: range, **said) -> None:
-    """Publish the events of these numbers."""
+    """Publish the events of these numbers: in partition 0 as our publisher does, in the other one as others may."""
     producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 20})
     for index in indices:
         one = event(index, event_time=NOW, **said)
+        partition = index % PARTITIONS
         headers = cloud_event_headers(one.event_id, one.event_time, "/test")
-        producer.produce(
-            topic, encode(one), one.version.key, partition=index % PARTITIONS, headers=headers
-        )
+        if partition == 0:
+            headers += [(PRODUCER_HEADER, b"p"), (SEQUENCE_HEADER, str(index).encode())]
+        producer.produce(topic, encode(one), one.version.key, partition=partition, headers=headers)
         producer.poll(0)
     assert producer.flush(60) == 0
 

@@ -56,9 +56,9 @@ def run_archiver(settings: Settings, stop: threading.Event, health: Health) -> N
         max_skew=settings.stream.max_skew_seconds,
     )
     app, seconds = settings.stream.app, settings.stream.session_seconds
-    kafka = settings.kafka.confluent()
-    reach(kafka)
-    letters = DeadLetters(kafka, topics["dead_letters"])
+    confluent, kafka = settings.kafka.confluent(), settings.kafka.aiokafka()
+    reach(confluent)
+    letters = DeadLetters(confluent, topics["dead_letters"])
     predictions = Archiver(
         _prediction_table(settings),
         rows,

@@ -30,7 +30,7 @@ from monitor.kernels.contents import (
 )
 from monitor.kernels.decimals import decimal
 from monitor.kernels.json import behind_anything, is_null
-from monitor.kernels.texts import behind_string, instant, matches
+from monitor.kernels.texts import behind_quote, behind_string, instant, is_ascii, matches
 
 _QUOTE, _COLON, _COMMA, _OPEN, _CLOSE, _SPACE = (ord(c) for c in '":,{} ')
 _ONE, _NINE = ord("1"), ord("9")
@@ -156,7 +156,8 @@ def read(
         Filled, a column for each message: where values begin and end, -1 of what is null or absent; and numbers,
         microseconds since 1970 of instants, NaN.
     fits
-        Filled: 1 of each message that was read. What the others' columns hold means nothing.
+        Filled: 1 of each message that was read, 2 if it has bytes beyond ASCII, 0 of all others. What these' columns hold means
+        nothing.
     """
     for message in range(len(begins)):
         place, end = begins[message], ends[message]
@@ -190,8 +191,33 @@ def read(
                 break
             place = _behind_spaces(data, place)
             more = byte_at(data, place) == _COMMA
-        if not more and place + 1 == end and byte_at(data, place) == _CLOSE:
-            fits[message] = seen & needed == needed
+        closed = not more and place + 1 == end and byte_at(data, place) == _CLOSE
+        if closed and seen & needed == needed:
+            fits[message] = 1 if is_ascii(data, begins[message], end) else 2
+
+
+@kernel(BYTES, INTEGERS, INTEGERS, BYTES, INTEGERS, INTEGERS)
+def bear(data, begins, ends, names, bounds, found):
+    """Look for names in JSON objects that were read.
+
+    Parameters
+    ----------
+    begins, ends
+        Where each object lies in the data.
+    names, bounds
+        The names, each with the quote behind it, seven bytes more, and where each begins, and the last one ends.
+    found
+        Filled: 1 of each object in which one of them stands between quotes, else 0.
+    """
+    for row in range(len(begins)):
+        found[row] = 0
+        end = ends[row]
+        place = behind_quote(data, begins[row], end)
+        while place < end:
+            for name in range(len(bounds) - 1):
+                if matches(data, place, names, bounds[name], bounds[name + 1]):
+                    found[row] = 1
+            place = behind_quote(data, behind_quote(data, place, end), end)
 
 
 @kernel(BYTES, INTEGERS, INTEGERS, SHORT_INTEGERS, ROOM)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 #: Zeros behind the last byte string: every search that kernels make ends there.
 PADDING = bytes(64)
 
+_NONE = np.empty(0, np.int64)
+
 
 class Pieces(Sequence[bytes]):
     """Byte strings, each made when it is asked for.
@@ -40,10 +42,35 @@ class Pieces(Sequence[bytes]):
 
     @classmethod
     def of(cls, values: Sequence[bytes | None]) -> Pieces:
-        """Return these byte strings, copied into one buffer; an empty one for None."""
+        """Return these byte strings, copied into one buffer unless they lie in one; an empty one for None."""
+        if isinstance(values, Pieces):
+            return values
         there = [value or b"" for value in values] if None in values else values
         bounds = bounds_of(there)  # type: ignore[arg-type]
         return cls(b"".join([*there, PADDING]), bounds[:-1], bounds[1:])  # type: ignore[list-item]
+
+    @classmethod
+    def joined(cls, several: Sequence[Pieces]) -> Pieces:
+        """Return all of several, in one buffer."""
+        if len(several) == 1:
+            return several[0]
+        parts, moves, size = [], [], 0
+        for pieces in filter(len, several):
+            start, stop = int(pieces.begins.min()), int(pieces.ends.max())
+            parts.append(pieces.data[start:stop])
+            moves.append(size - start)
+            size += stop - start
+        moved = list(zip(filter(len, several), moves, strict=True))
+        return cls(
+            b"".join([*parts, PADDING]),
+            np.concatenate([_NONE, *(pieces.begins + move for pieces, move in moved)]),
+            np.concatenate([_NONE, *(pieces.ends + move for pieces, move in moved)]),
+        )
+
+    @property
+    def lengths(self) -> Integers:
+        """How many bytes each has, shape (n,)."""
+        return self.ends - self.begins
 
     @property
     def buffer(self) -> NDArray[np.uint8]:

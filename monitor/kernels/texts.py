@@ -56,6 +56,19 @@ def behind_string(data, place, ascii_only):
 
 
 @part
+def behind_quote(data, place, stop):
+    """Return where the next quote ends; where there is none before it stops, that or a little more."""
+    while place < stop:
+        quote = word_at(data, place) ^ _QUOTES
+        # It is right up to the first byte that it finds.
+        quote = (quote - _ONES) & ~quote & _TOPS
+        if quote:
+            return place + (zeros_below(quote) >> 3) + 1
+        place += 8
+    return place
+
+
+@part
 def is_ascii(data, place, stop):
     """Whether bytes are all ASCII; the data goes on behind them."""
     while stop - place >= 8:

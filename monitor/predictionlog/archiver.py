@@ -8,28 +8,22 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
-from confluent_kafka import Message as KafkaMessage
 
+from monitor.engine.deadletters import dead_letter
 from monitor.errors import EventError, KafkaError, StoreError
+from monitor.fetch.member import Assignment, Member
 from monitor.health import Health
-from monitor.predictionlog.consumer import (
-    ERROR,
-    check_error,
-    check_range,
-    consumer_settings,
-    messages_of,
-)
-from monitor.predictionlog.letters import letter_of
-from monitor.predictionlog.messages import Message, Messages
+from monitor.predictionlog.messages import Message, Messages, messages_of
 from monitor.predictionlog.table import Fenced, Positions, PredictionTable
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from monitor.engine.records import Record
     from monitor.reports import DeadLetter
 
 log = structlog.get_logger(__name__)
@@ -40,9 +34,8 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
 #: How long one look at the broker may take, seconds: no longer than a stop may be kept waiting.
 _POLL = 0.25
 
-#: Messages asked of the client at once, and made rows at once, if they have no more bytes than this. Of a thousand asked for at once, each costs 2 us more:
-#: by its end the first ones have left the processor's cache.
-_ASKED, MESSAGES, _BYTES = 200, 1_000, 1 << 20
+#: Messages made rows at once, if they have no more bytes than this: they are still in the processor's cache then.
+MESSAGES, _BYTES = 2_000, 2 << 20
 
 #: Commits between two looks for small files.
 _COMMITS = 50
@@ -90,15 +83,20 @@ class _Batch:
 
     Attributes
     ----------
-    waiting, records, unmade
-        Messages that are not rows yet; as they came, too, where letters may be written of them; their bytes.
+    waiting, records
+        Messages that are not rows yet; as they came, too, where letters may be written of them.
+    unmade, unmade_bytes
+        How many messages wait, and their bytes.
+    bytes
+        Of those that are rows.
     """
 
     reached: dict[int, int] = field(default_factory=dict)
-    waiting: Messages = field(default_factory=Messages)
-    records: list[KafkaMessage] = field(default_factory=list)
+    waiting: list[Messages] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
     unmade: int = 0
+    unmade_bytes: int = 0
     bytes: int = 0
     since: float = 0.0
 
@@ -112,7 +110,7 @@ class Archiver:
     Parameters
     ----------
     kafka
-        Settings of confluent-kafka's consumer: the brokers, and how to be let in.
+        Keyword arguments of aiokafka's clients: the brokers, and how to be let in.
     app
         Names the consumer group, ``<app>-archive``.
     session_seconds
@@ -153,11 +151,12 @@ class Archiver:
         self._clock = clock
         self._batch = _Batch()
         self._held: Positions = {}
-        #: Partitions just given, whose positions are to be read.
-        self._assigned: list[int] | None = None
-        self._partitions: list[int] = []
+        #: What is read; another one, as far as the group is concerned, is taken over first.
+        self._assignment = Assignment()
         self._commits_since_look = 0
-        self._settings = consumer_settings(kafka, f"{app}-archive", session_seconds)
+        self._join = partial(
+            Member, kafka, topic, f"{app}-archive", session_seconds=session_seconds
+        )
 
     def run(self, stop: threading.Event) -> None:
         """Archive until told to stop; a disk that is full, or a topic that takes no dead letters, is tried again for as long as it takes.
@@ -170,105 +169,98 @@ class Archiver:
             If the table cannot be made, or a key cannot be had.
         """
         self._table.create()
-        consumer = Consumer(self._settings)
-        try:
-            consumer.subscribe([self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke)
+        with self._join() as member:
             while not stop.is_set():
                 self._pulse.beat()
-                messages = consumer.consume(_ASKED, timeout=_POLL)
-                if self._assigned is not None:
-                    self._take_over(consumer)  # the messages may still be of an earlier assignment
+                taken = member.take(_POLL)
+                if member.assignment is not self._assignment:
+                    self._take_over(member)  # what was taken may still be of an earlier assignment
                     continue
-                self._take(messages)
+                self._take(taken)
                 if self._is_due():
-                    self._write(consumer, stop)
-            if self._assigned is None and self._batch.reached:
-                self._write(consumer, stop, last=True)
-        finally:
-            consumer.close()
-
-    def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        self._drop()
-        self._assigned = [partition.partition for partition in partitions]
-
-    def _on_revoke(self, _: Consumer, __: list[TopicPartition]) -> None:
-        """Give up what is not written: whoever has the partitions next reads it again."""
-        for partition in self._partitions:
-            with suppress(KeyError):  # nothing of it was written yet
-                self._health.backlog.remove(self._part, self._topic, str(partition))
-        self._drop()
-        self._assigned = []
+                    self._write(member, stop)
+            if member.assignment is self._assignment and self._batch.reached:
+                self._write(member, stop, last=True)
 
     def _drop(self) -> None:
         self._batch = _Batch()
         self._rows.drop()
 
-    def _take_over(self, consumer: Consumer) -> None:
-        """Go on from where the table stands, with the partitions that are ours now."""
-        partitions, self._assigned = self._assigned or [], None
-        self._drop()
-        self._partitions = partitions
-        self._pulse.ready()
-        if not partitions:
-            return
-        self._held = self._table.positions([self._source(partition) for partition in partitions])
-        places = []
-        for partition in partitions:
-            held = self._held[self._source(partition)]
-            place = TopicPartition(
-                self._topic, partition, OFFSET_BEGINNING if held is None else held + 1
-            )
-            check_range(consumer, place)
-            places.append(place)
-        consumer.assign(places)
+    def _take_over(self, member: Member) -> None:
+        """Go on from where the table stands, with the partitions that are ours now.
 
-    def _take(self, records: Sequence[KafkaMessage]) -> None:
+        What is not written is given up: whoever has its partition next reads it again.
+        """
+        assignment = member.assignment
+        self._drop()
+        for partition in set(self._assignment.partitions).difference(assignment.partitions):
+            with suppress(KeyError):  # nothing of it was written yet
+                self._health.backlog.remove(self._part, self._topic, str(partition))
+        self._assignment = assignment
+        self._pulse.ready()
+        if not assignment.partitions:
+            return
+        self._held = self._table.positions([*map(self._source, assignment.partitions)])
+        places = {}
+        for partition, (first, end) in member.bounds(assignment.partitions).items():
+            held = self._held[self._source(partition)]
+            places[partition] = first if held is None else held + 1
+            if places[partition] > end:
+                raise KafkaError(
+                    f"partition {partition} ends at {end}, and the log stands at {places[partition]}",
+                    where=f"topic {self._topic}",
+                    fix="The topic was made anew: give it another name, or the log another directory.",
+                )
+            if places[partition] < first:
+                log.error("lost", partition=partition, offsets=first - places[partition])
+                places[partition] = first
+        member.begin(assignment, places)
+
+    def _take(self, taken: Mapping[int, Sequence[Record]]) -> None:
         batch = self._batch
-        errors = [error for error in map(ERROR, records) if error is not None]
-        if errors:
-            for error in errors:
-                check_error(error)
-            records = [record for record in records if record.error() is None]
-        if records and not batch.reached:
+        if taken and not batch.reached:
             batch.since = self._clock()
-        messages, own = messages_of(records, self._topic)
-        batch.reached.update(zip(messages.partitions, messages.offsets, strict=True))
-        if len(own) < len(records):
+        for partition, records in taken.items():
+            batch.reached[partition] = records[-1].offset
+            messages, own = messages_of(records, self._topic, partition)
             self.counts.forwarded += len(records) - len(own)
-            messages, records = messages.take(own), [records[at] for at in own]
-        batch.waiting.extend(messages)
-        batch.unmade += sum(map(len, filter(None, messages.values)))
-        if self._letters is not None:
-            batch.records += records
-        if len(batch.waiting) >= MESSAGES or batch.unmade >= _BYTES:
+            batch.waiting.append(messages)
+            batch.unmade += len(messages)
+            batch.unmade_bytes += int(messages.values.lengths.sum())
+            if self._letters is not None:
+                batch.records += own
+        if batch.unmade >= MESSAGES or batch.unmade_bytes >= _BYTES:
             self._make_rows()
 
     def _make_rows(self) -> None:
         """Make rows of what waits for it; what is no event is set aside."""
         batch = self._batch
-        waiting, batch.waiting = batch.waiting, Messages()
+        if not batch.waiting:
+            return
+        waiting, batch.waiting = Messages.joined(batch.waiting), []
         records, batch.records = batch.records, []
-        size, batch.unmade = batch.unmade, 0
-        batch.bytes += size
-        for part in _parts(waiting, size):
+        batch.bytes += batch.unmade_bytes
+        batch.unmade = batch.unmade_bytes = 0
+        for part in _parts(waiting):
             for position, fault in sorted(self._rows.add(waiting[part]).items()):
                 at = part.start + position
+                message = waiting[at]
+                place = {"topic": message.topic, "partition": message.partition}
                 if self._letters is not None:
-                    batch.letters.append(letter_of(records[at], fault))
+                    batch.letters.append(dead_letter(records[at], fault, **place))
                 self.counts.unreadable += 1
                 self._health.set_aside.labels(self._part).inc()
-                place = {"partition": waiting.partitions[at], "offset": waiting.offsets[at]}
-                log.warning("unreadable", **place, why=str(fault))
+                log.warning("unreadable", **place, offset=message.offset, why=str(fault))
 
     def _is_due(self) -> bool:
         batch, size = self._batch, self._size
         return bool(batch.reached) and (
-            len(self._rows) + len(batch.waiting) >= size.rows
+            len(self._rows) + batch.unmade >= size.rows
             or batch.bytes >= size.bytes
             or self._clock() - batch.since >= size.seconds
         )
 
-    def _write(self, consumer: Consumer, stop: threading.Event, *, last: bool = False) -> None:
+    def _write(self, member: Member, stop: threading.Event, *, last: bool = False) -> None:
         """Write the batch, trying for as long as it takes; `last` tries once."""
         self._make_rows()
         rows = self._rows.take()
@@ -288,7 +280,7 @@ class Archiver:
             except Fenced as fence:
                 self.counts.fenced += 1
                 log.warning("fenced", why=str(fence))
-                self._assigned = self._partitions
+                self._assignment = Assignment()  # it is taken over anew
                 return
             except (StoreError, KafkaError) as error:
                 if last or stop.is_set():
@@ -299,50 +291,42 @@ class Archiver:
                 self._health.waits.labels(self._part).inc()
                 self._pulse.wait(str(error))
                 log.warning("log_waits", seconds=wait, why=str(error))
-                if not self._stay(consumer, wait, stop):
+                if not self._stay(member, wait, stop):
                     return
                 wait = min(2 * wait, _LONGEST_WAIT)
                 continue
             break
         if wait > _FIRST_WAIT:
-            consumer.resume(consumer.assignment())
+            member.resume(self._assignment)
         self._held.update(reached)
         self.counts.rows += rows.num_rows
         self.counts.commits += 1
         self._health.written.labels(self._part, "rows").inc(rows.num_rows)
         self._pulse.ready()
-        self._show_lag(consumer, batch)
+        self._show_lag(member, batch)
         self._tidy()
 
-    def _stay(self, consumer: Consumer, seconds: float, stop: threading.Event) -> bool:
-        """Wait while polling: a consumer that does not poll is put out of its group. False if it was."""
-        consumer.pause(consumer.assignment())
+    def _stay(self, member: Member, seconds: float, stop: threading.Event) -> bool:
+        """Wait while asking for more: who does not ask is put out of its group, sooner or later. False if it was."""
+        member.pause(self._assignment)
         until = self._clock() + seconds
         while self._clock() < until and not stop.is_set():
-            messages = consumer.consume(1, timeout=_POLL)
-            if self._assigned is not None:
+            taken = member.take(_POLL)
+            if member.assignment is not self._assignment:
                 return False
-            self._take(messages)  # from before the pause: they belong to the next batch
+            self._take(taken)  # from before the pause: it belongs to the next batch
         return True
 
-    def _show_lag(self, consumer: Consumer, batch: _Batch) -> None:
-        offsets = [
-            TopicPartition(self._topic, partition, offset + 1)
-            for partition, offset in batch.reached.items()
-        ]
-        try:
-            consumer.commit(offsets=offsets, asynchronous=True)
-            for place in offsets:
-                _, end = consumer.get_watermark_offsets(place, cached=True)
-                lies = self._health.backlog.labels(self._part, self._topic, str(place.partition))
-                lies.set(max(end - place.offset, 0))
-        except KafkaException as error:
-            log.warning("lag_not_shown", why=str(error))
+    def _show_lag(self, member: Member, batch: _Batch) -> None:
+        places = {partition: offset + 1 for partition, offset in batch.reached.items()}
+        for partition, end in member.commit(places).items():
+            lies = self._health.backlog.labels(self._part, self._topic, str(partition))
+            lies.set(max(end - places[partition], 0))
 
     def _tidy(self) -> None:
         """Make small files one, now and then; whoever has partition 0 does it for all."""
         self._commits_since_look += 1
-        if self._commits_since_look < _COMMITS or 0 not in self._partitions:
+        if self._commits_since_look < _COMMITS or 0 not in self._assignment.partitions:
             return
         self._commits_since_look = 0
         today = dt.datetime.now(dt.UTC).date()
@@ -378,16 +362,11 @@ def together(runs: Sequence[Callable[[threading.Event], None]], stop: threading.
         raise failures[0]
 
 
-def _parts(messages: Messages, size: int) -> Iterator[slice]:
-    """Yield parts of messages of so many bytes: of a thousand, or up to the one that makes them a million bytes, or two if there are few."""
-    if not messages:
-        return
-    if len(messages) <= MESSAGES and size <= 2 * _BYTES:
-        yield slice(0, len(messages))
-        return
+def _parts(messages: Messages) -> Iterator[slice]:
+    """Yield parts of messages: of two thousand, or up to the one that makes them two million bytes."""
     start = held = 0
-    for at, value in enumerate(messages.values):
-        held += len(value or b"")
+    for at, length in enumerate(messages.values.lengths.tolist()):
+        held += length
         if held >= _BYTES or at - start + 1 >= MESSAGES:
             yield slice(start, at + 1)
             start, held = at + 1, 0

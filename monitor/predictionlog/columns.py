@@ -9,8 +9,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -39,6 +38,19 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _FIELDS = PredictionEvent.__struct_fields__
 
 
+class Distinct(NamedTuple):
+    """A column of few values, and which of them each row has, shape (n,)."""
+
+    values: Sequence[Any]
+    which: Integers
+
+    @classmethod
+    def of(cls, texts: pa.StringArray) -> Distinct:
+        """Return texts so, in order of their first appearance."""
+        encoded = texts.dictionary_encode()
+        return cls(encoded.dictionary.to_pylist(), encoded.indices.to_numpy())
+
+
 @dataclass(frozen=True, slots=True)
 class Events:
     """Events side by side, what is protected already apart.
@@ -46,7 +58,8 @@ class Events:
     Attributes
     ----------
     said
-        What each says, by field: lists, Arrow's columns, and numbers with NaN for null. Times are microseconds since 1970 UTC.
+        What each says, by field: lists, Arrow's columns, and numbers with NaN for null; of answers the distinct ones. Times are
+        microseconds since 1970 UTC.
         Nobody asks for features and groups here.
     messages, positions, indices
         Of each event: its message, where that stands among those given, and the event's place within it.
@@ -77,8 +90,9 @@ class Events:
         said = zip(*map(astuple, events), strict=True) if events else ((),) * len(_FIELDS)
         columns = dict(zip(_FIELDS, said, strict=True))
         times = [(time - _EPOCH) // _MICROSECOND for time in columns["event_time"]]
+        answers = Distinct(columns["prediction"], np.arange(len(events)))
         return cls(
-            columns | {"event_time": np.array(times, np.int64)},
+            columns | {"event_time": np.array(times, np.int64), "prediction": answers},
             messages,
             positions,
             indices,
@@ -93,11 +107,13 @@ class Events:
         def of(column: Any) -> Any:
             if isinstance(column, pa.Array):
                 return column.take(pa.array(kept, pa.int64()))
+            if isinstance(column, Distinct):
+                return column._replace(which=column.which[kept])
             return column[kept] if isinstance(column, np.ndarray) else [column[row] for row in kept]
 
         return Events(
             {name: of(column) for name, column in self.said.items()},
-            self.messages.take(kept),
+            self.messages.take(np.array(kept, np.int64)),
             of(self.positions),
             of(self.indices),
             of(self.features),
@@ -122,7 +138,7 @@ def rows_of(events: Events, keys: KeyRing, *, max_skew: float) -> tuple[pa.Recor
         return pa.RecordBatch.from_pylist([], SCHEMA), {}
     said = events.said
     messages = events.messages
-    arrived, times = np.array(messages.arrived), said["event_time"]
+    arrived, times = messages.arrived, said["event_time"]
     seconds = times / 1e6
     labels, numbers, unanswered = _answers(said["prediction"])
     # Of several faults of an event the last one here is told.
@@ -154,8 +170,8 @@ def rows_of(events: Events, keys: KeyRing, *, max_skew: float) -> tuple[pa.Recor
         "key_id": key_ids,
         "subject": keys.pseudonyms(_listed(said["subject"])),
         **_overrides(said["human_override"]),
-        "kafka_topic": messages.topics,
-        "kafka_partition": messages.partitions,
+        "kafka_topic": [messages.topic] * len(messages),
+        "kafka_partition": messages.partitions.astype(np.int32),
         "kafka_offset": messages.offsets,
         "kafka_index": events.indices,
     }
@@ -187,20 +203,22 @@ def _in_the_future(which: NDArray[np.bool_]) -> Faults:
     return dict.fromkeys(np.flatnonzero(which).tolist(), error)
 
 
-@lru_cache(maxsize=1_000, typed=True)
-def _answer(prediction: float | str) -> tuple[str, float | None, EventError | None]:
-    try:
-        return label_of(prediction), number_of("prediction", prediction), None
-    except EventError as error:
-        return "", None, error.with_traceback(None)
-
-
-def _answers(
-    predictions: Sequence[float | str],
-) -> tuple[Sequence[str], Sequence[float | None], Faults]:
+def _answers(answers: Distinct) -> tuple[pa.StringArray, pa.DoubleArray, Faults]:
     """Return answers as labels, and as numbers where they are some."""
-    labels, numbers, errors = zip(*map(_answer, predictions), strict=True)
-    return labels, numbers, {row: error for row, error in enumerate(errors) if error is not None}
+    labels, numbers, faults = [], [], {}
+    for at, answer in enumerate(answers.values):
+        labels.append(label_of(answer))
+        try:
+            numbers.append(number_of("prediction", answer))
+        except EventError as error:
+            numbers.append(None)
+            faults.update(dict.fromkeys(np.flatnonzero(answers.which == at).tolist(), error))
+    which = pa.array(answers.which)
+    return (
+        pa.array(labels, pa.string()).take(which),
+        pa.array(numbers, pa.float64()).take(which),
+        faults,
+    )
 
 
 def _wrong_overrides(overrides: Sequence[HumanOverride | None]) -> Faults:
@@ -238,7 +256,7 @@ def _sealed(
     days: Integers,
     models: pa.StringArray,
     keys: KeyRing,
-) -> tuple[list[bytes | None], list[str | None]]:
+) -> tuple[Sequence[bytes | None], Sequence[str | None]]:
     """Return what is protected, sealed by the key of its day and model, and that key's id."""
     sealed: list[bytes | None] = [None] * len(protected)
     names: list[str | None] = [None] * len(protected)
@@ -253,6 +271,9 @@ def _sealed(
         date = _EPOCH.date() + dt.timedelta(days=day)
         key = keys.key(date, named.dictionary[model].as_py())
         plains = [protected[row] or b"" for row in rows]
-        for row, one in zip(rows, key.seal(plains, [event_ids[row] for row in rows]), strict=True):
+        told = key.seal(plains, [event_ids[row] for row in rows])
+        if len(told) == len(sealed):
+            return told, [key.name] * len(told)
+        for row, one in zip(rows, told, strict=True):
             sealed[row], names[row] = one, key.name
     return sealed, names

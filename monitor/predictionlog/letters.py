@@ -3,38 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from confluent_kafka import Message as KafkaMessage
-
-from monitor.engine.deadletters import dead_letter
-from monitor.errors import EventError
 from monitor.publish.confirmed import ConfirmedProducer, Outgoing
 from monitor.reports import DeadLetter, encode
 
 #: Seconds that the broker may take to confirm: meanwhile the archiver does nothing else.
 _PATIENCE = 10.0
-
-
-class _Record(NamedTuple):
-    """A message as a dead letter holds it; `timestamp` in milliseconds since 1970 UTC."""
-
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
-
-
-def letter_of(message: KafkaMessage, error: EventError) -> DeadLetter:
-    """Return a message with what is wrong with it."""
-    topic, partition, offset = message.topic(), message.partition(), message.offset()
-    assert topic is not None
-    assert partition is not None
-    assert offset is not None
-    headers: Any = message.headers() or ()
-    record = _Record(offset, message.timestamp()[1], message.key(), message.value(), tuple(headers))
-    return dead_letter(record, error, topic=topic, partition=partition)
 
 
 class DeadLetters:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
@@ -12,18 +12,22 @@ import pyarrow as pa
 from monitor.errors import EventError
 from monitor.events import JSON_CONTENT
 from monitor.predictionlog.apart import Apart, Groups
-from monitor.predictionlog.columns import Events, rows_of
+from monitor.predictionlog.columns import Distinct, Events, rows_of
 from monitor.predictionlog.events import events_of
 from monitor.predictionlog.limits import check_model
 from monitor.predictionlog.messages import Messages
 from monitor.predictionlog.schema import SCHEMA
-from monitor.predictionlog.written import bearing, read
+from monitor.predictionlog.written import read
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from monitor.events import ModelVersion, PredictionEvent
     from monitor.predictionlog.keys import KeyRing
     from monitor.predictionlog.messages import Message
     from monitor.predictionlog.written import Written
+
+    Integers = NDArray[np.int64]
 
 #: Message keys remembered.
 _REMEMBERED = 10_000
@@ -92,52 +96,58 @@ class Rows:
         """Forget what was gathered."""
         self._batches, self._rows = [], 0
 
-    def _as_written(self, messages: Messages) -> tuple[Events, Sequence[int]]:
+    def _as_written(self, messages: Messages) -> tuple[Events, Integers]:
         """Return the events that need not be decoded whole, and the positions of all other messages."""
-        versions = list(map(self._versions.get, messages.keys))
-        known: Sequence[int] = range(len(messages))
-        if None in versions or messages.contents.count(JSON_CONTENT) < len(messages):
-            contents = [content == JSON_CONTENT for content in messages.contents]
-            known = [at for at in known if contents[at] and versions[at] is not None]
-        written = read([messages.values[at] or b"" for at in known]) if known else None
+        versions = [
+            self._versions.get(kind.key) if kind.content == JSON_CONTENT else None
+            for kind in messages.kinds
+        ]
+        everything = np.arange(len(messages))
+        positions, values = everything, messages.values
+        if None in versions:
+            known = np.array([version is not None for version in versions], np.bool_)
+            positions = np.flatnonzero(known[messages.kind])
+            values = values.take(positions)
+        written = read(values) if len(positions) else None
         if written is None:
-            return Events.of((), Messages(), (), (), (), ()), range(len(messages))
-        named = [versions[known[row]] for row in written.which.tolist()]
+            return Events.of((), messages[:0], (), (), (), ()), everything
+        positions = positions[written.which]
+        named = [version for version in versions if version is not None]
+        if len(versions) > 1:
+            named = [versions[kind] for kind in messages.kind[positions].tolist()]
         groups = self._groups(written)
-        features = written.texts("features")
-        good = written.are(named) & ~bearing(features, self._protected_names(named, groups))
-        good &= np.array([one is not None for one in groups], np.bool_)
-        positions = [known[row] for row in written.which[good].tolist()]
-        of_all = len(positions) == len(messages)
+        good = written.are(named)
+        good &= np.array([one is not None for one in groups.values], np.bool_)[groups.which]
+        good &= ~written.bears("features", self._protected_names(named, groups.values))
+        positions, features = positions[good], written.texts("features")
         return Events(
             written.where(good).columns(),
-            messages if of_all else messages.take(positions),
-            positions,
+            messages if len(positions) == len(messages) else messages.take(positions),
+            positions.tolist(),
             [0] * len(positions),
             features if good.all() else features.filter(pa.array(good)),
-            [one.plain for one, so in zip(groups, good.tolist(), strict=True) if one and so],
-        ), () if of_all else sorted(set(range(len(messages))).difference(positions))
+            [groups.values[at].plain for at in groups.which[good].tolist()],
+        ), np.delete(everything, positions)
 
-    def _groups(self, written: Written) -> list[Groups | None]:
+    def _groups(self, written: Written) -> Distinct:
         """Return the events' protected attributes; None of what the contract does not call so."""
-        texts = written.texts("groups").fill_null("{}").dictionary_encode()
-        known = [self._apart.groups(text.encode()) for text in texts.dictionary.to_pylist()]
-        return [known[which] for which in texts.indices.to_pylist()]
+        groups = Distinct.of(written.texts("groups").fill_null("{}"))
+        return groups._replace(values=[self._apart.groups(text.encode()) for text in groups.values])
 
     def _protected_names(
-        self, named: Sequence[ModelVersion], groups: Sequence[Groups | None]
+        self, versions: Iterable[ModelVersion], groups: Iterable[Groups | None]
     ) -> AbstractSet[str]:
         """Return all names that are protected in any of the events."""
-        models = {model for model, _ in set(named)}
-        names = [one.names for one in set(groups) if one is not None]
+        models = {model for model, _ in set(versions)}
+        names = [one.names for one in groups if one is not None]
         return frozenset().union(*names, *map(self._apart.protected_features, models))
 
     def _whole(
-        self, messages: Messages, positions: Sequence[int], refused: dict[int, EventError]
+        self, messages: Messages, positions: Integers, refused: dict[int, EventError]
     ) -> Events:
         """Return the events of these messages, all that the contract says checked."""
         found: list[tuple[PredictionEvent, int, int]] = []
-        for position in positions:
+        for position in positions.tolist():
             message = messages[position]
             try:
                 events = events_of(message.value, message.key, message.content)
@@ -151,7 +161,9 @@ class Rows:
         said, places, indices = zip(*found, strict=True) if found else ((),) * 3
         parts = [self._apart.split(event) for event in said]
         features, protected = zip(*parts, strict=True) if parts else ((),) * 2
-        return Events.of(said, messages.take(places), places, indices, features, protected)
+        return Events.of(
+            said, messages.take(np.array(places, np.int64)), places, indices, features, protected
+        )
 
     def _remember(self, key: bytes | None, events: Sequence[PredictionEvent]) -> None:
         if key is not None and events and events[0].version.key == key:

@@ -7,7 +7,6 @@ whole: escapes, nesting, unknown fields, long numbers, a human override, bytes t
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -23,6 +22,7 @@ from monitor.events import PredictionEvent
 from monitor.kernels import loaded
 from monitor.kernels.contents import Content
 from monitor.kernels.pieces import Pieces, bounds_of
+from monitor.predictionlog.columns import Distinct
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,6 +67,9 @@ _LONGEST_ID = 256
 
 #: Arrow's texts lie within 2 GiB.
 _LARGEST = (1 << 31) - 1
+
+#: What the kernel says of a message whose text is to be looked at.
+_BEYOND_ASCII = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,25 +125,43 @@ class Written:
 
     def columns(self) -> dict[str, Any]:
         """Return what the events say, by field; of answers the values, of times microseconds since 1970 UTC."""
-        answers = self.texts("prediction").dictionary_encode()
-        values = [msgspec.json.decode(text) for text in answers.dictionary.to_pylist()]
+        answers = Distinct.of(self.texts("prediction"))
         return {
             **{name: self.texts(name) for name, has in FIELDS.items() if has in _TEXTS},
             **{name: self.numbers(name) for name in _NUMBERS},
             "event_time": self.numbers("event_time").astype(np.int64),
-            "prediction": [values[which] for which in answers.indices.to_pylist()],
+            "prediction": answers._replace(values=[*map(msgspec.json.decode, answers.values)]),
             "human_override": [None] * len(self),
         }
 
     def are(self, versions: Sequence[ModelVersion]) -> Mask:
-        """Whether each says that it is of this version, shape (n,)."""
+        """Whether each says that it is of its version, or of the only one, shape (n,)."""
         models, numbers = self.texts("model_name"), self.texts("model_version")
-        if versions and versions.count(versions[0]) == len(versions):
+        if len(versions) == 1:
             model, version = versions[0]
             same = pc.and_(pc.equal(models, model), pc.equal(numbers, version))
             return np.asarray(same)
         said = zip(models.to_pylist(), numbers.to_pylist(), strict=True)
         return np.fromiter(map(eq, said, versions), np.bool_, len(self))
+
+    def bears(self, field: str, names: Iterable[str]) -> Mask:
+        r"""Whether a field's object may have one of these names, shape (n,): all that have, and few others.
+
+        Examples
+        --------
+        >>> told = b'{"event_id":"e","prediction_id":"p","event_time":"2026-01-02T00:00:00Z","model_name":"m",'
+        >>> told += b'"model_version":"1","prediction":1,"features":{"was":"sex"}}'
+        >>> written = read([told, told.replace(b"sex", b"so")])
+        >>> written.bears("features", ["sex"]).tolist()
+        [True, False]
+        """
+        # A name may have half of a surrogate pair, which no text has.
+        looked_for = [b'%b"' % name.encode(errors="surrogatepass") for name in names]
+        found = np.zeros(len(self), np.int64)
+        text = np.frombuffer(b"".join([*looked_for, bytes(8)]), np.uint8)
+        begins, ends = self._places[_PLACES[field] :][:2]
+        loaded("objects").bear(self._data, begins, ends, text, bounds_of(looked_for), found)
+        return found > 0
 
     def has_lengths(self, field: str, least: int, most: int) -> Mask:
         """Whether a field's text has so many bytes, shape (n,)."""
@@ -163,15 +184,15 @@ def read(values: Sequence[bytes]) -> Written | None:
     ([1], ['{"age":41}'])
     """
     kernel, pieces, n = loaded("objects"), Pieces.of(values), len(values)
-    if kernel is None or len(pieces.data) > _LARGEST:
+    if kernel is None or pieces.lengths.sum() > _LARGEST:
         return None
     places = np.empty((2 * len(_PLACES), n), np.int64)
     numbers, fits = np.empty((len(_NUMBERS), n)), np.zeros(n, np.int64)
     layout = _layout()
     kernel.read(pieces.buffer, pieces.begins, pieces.ends, *layout, places, numbers, fits)
-    good = fits == 1
-    if not pieces.data.isascii():
-        good &= np.fromiter(map(_is_text, values), np.bool_, n)
+    good = fits > 0
+    for row in np.flatnonzero(fits == _BEYOND_ASCII).tolist():
+        good[row] = _is_text(pieces[row])
     sampling = numbers[_NUMBERS["sampling_fraction"]]
     sampling[np.isnan(sampling)] = 1.0
     written = Written(np.arange(n), pieces.buffer, places, numbers)
@@ -179,40 +200,6 @@ def read(values: Sequence[bytes]) -> Written | None:
         good &= written.has_lengths(name, 1, _LONGEST_ID)
     good &= (sampling > 0) & (sampling <= 1) & ~(written.numbers("latency_ms") < 0)
     return written.where(good)
-
-
-def bearing(objects: pa.StringArray, names: Iterable[str]) -> Mask:
-    r"""Return which JSON objects without escapes may have one of these names, shape (n,): all that have, and few others.
-
-    Looked for in all at once.
-
-    Examples
-    --------
-    >>> objects = pa.array(['{"age":1}', '{"sex":0}', '{"was":"sex"}'])
-    >>> bearing(objects, ["sex"]).tolist()
-    [False, True, True]
-    """
-    found = np.zeros(len(objects), np.bool_)
-    joined, bounds = _joined(objects)
-    for name in names:
-        # A name may have half of a surrogate pair, which no text has.
-        plain = name.encode(errors="surrogatepass")
-        # Without its quotes, of which there are many, a name that is not there is missed sooner.
-        at = joined.find(b'"%b"' % plain) if plain in joined else -1
-        while at >= 0:
-            row = bisect_right(bounds, at) - 1
-            found[row] = True
-            at = joined.find(b'"%b"' % plain, bounds[row + 1])
-    return found
-
-
-def _joined(texts: pa.StringArray) -> tuple[bytes, list[int]]:
-    """Return the bytes of all texts, and where each begins, and the last one ends."""
-    _, bounds, data = texts.buffers()
-    if data is None:
-        return b"", [0] * (len(texts) + 1)
-    offsets = np.frombuffer(bounds, np.int32)[texts.offset :][: len(texts) + 1]
-    return data.to_pybytes(), offsets.tolist()
 
 
 def _is_text(data: bytes) -> bool:

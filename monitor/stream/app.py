@@ -14,8 +14,8 @@ from faust.types.tuples import Message
 from yarl import URL
 
 from monitor.engine.records import BaselineSource
+from monitor.fetch.answers import install
 from monitor.health import Health
-from monitor.stream.fetched import install
 from monitor.stream.options import KafkaAccess, MakeEngine, StreamOptions
 from monitor.stream.owners import Owners
 from monitor.stream.transport import Transport

@@ -13,10 +13,10 @@ from typing import Any, NoReturn
 import structlog
 
 from monitor.engine.records import BaselineSource
+from monitor.fetch.quiet import quieten
 from monitor.health import Health, Pulse
 from monitor.stream.app import StreamApp, build_app
 from monitor.stream.options import KafkaAccess, MakeEngine, StreamOptions
-from monitor.stream.quiet import quieten
 from monitor.stream.topics import ensure_topics
 
 log = structlog.get_logger(__name__)

@@ -23,8 +23,8 @@ from faust.transport import consumer as faust_consumer
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from monitor.fetch.answers import Fetched, PartitionRecords
 from monitor.stream.app import credentials
-from monitor.stream.fetched import Fetched, PartitionRecords
 from monitor.stream.transport import Consumer
 
 
@@ -199,7 +199,7 @@ def test_every_compression_that_a_publisher_may_use_can_be_read():
 
 
 def test_a_fetch_is_put_together_as_aiokafka_does():
-    """`monitor.stream.fetched` repeats these lines for whole batches; were they to change, so must it."""
+    """`monitor.fetch.answers` repeats these lines for whole batches; were they to change, so must it."""
     body = source(fetcher.PartitionRecords._unpack_records)
     for line in (
         "next_batch = records.next_batch()",

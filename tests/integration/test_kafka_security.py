@@ -22,6 +22,7 @@ from monitor.brokers import reach
 from monitor.desk.tables import Roles
 from monitor.errors import KafkaError as MonitorKafkaError
 from monitor.events import ModelVersion, PredictionEvent, new_event_id
+from monitor.fetch.member import Member
 from monitor.policy.load import parse_policy
 from monitor.publish import PredictionPublisher, PublisherSettings
 from monitor.registry.mlflow_registry import Registry
@@ -278,6 +279,15 @@ DENIED = {
 def test_a_role_cannot_do_what_another_is_for(story, role, act):
     config = load_settings(story.broker.with_password(role)).kafka.confluent()
     assert refused(config, act) in DENIED
+
+
+def test_an_archiver_that_may_not_read_says_so_and_ends(story):
+    access = load_settings(story.broker.with_password("publisher")).kafka.aiokafka()
+    with (
+        Member(access, "predictions", "publisher-archives", session_seconds=30) as member,
+        pytest.raises(MonitorKafkaError, match="may not be read"),
+    ):
+        until(lambda: member.take(0.2), deadline=120)
 
 
 @pytest.mark.parametrize(("role", "topic"), [("reader", "reports"), ("auditor", "dead-letters")])

@@ -44,7 +44,7 @@ def test_a_file_of_labels_is_archived_exactly_once_across_two_archivers(
         archiver = Archiver(
             PredictionTable(table.uri, layout=LABELS),
             LabelRows(),
-            {"bootstrap.servers": kafka.bootstrap},
+            {"bootstrap_servers": kafka.bootstrap},
             app=topic,
             topic=topic,
             size=BatchSize(rows=700, seconds=0.2),
@@ -109,7 +109,7 @@ def test_malformed_labels_are_dead_letters_with_their_field_reason_and_bytes(
     archiver = Archiver(
         table,
         LabelRows(),
-        {"bootstrap.servers": kafka.bootstrap},
+        {"bootstrap_servers": kafka.bootstrap},
         app=topic,
         topic=topic,
         size=BatchSize(seconds=0.2),

@@ -132,7 +132,7 @@ def archiver_of(place, table: PredictionTable, tmp_path: Path) -> Archiver:
     return Archiver(
         table,
         Rows(KeyRing(tmp_path / "keys", master_key())),
-        {"bootstrap.servers": bootstrap},
+        {"bootstrap_servers": bootstrap},
         app=topic,
         topic=topic,
         size=BatchSize(rows=500, seconds=0.2),

@@ -4,102 +4,92 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import NamedTuple, Self
 
 import pytest
+from structlog.testing import capture_logs
 
 from monitor.engine.intake import FORWARDED_HEADER
 from monitor.errors import KafkaError, StoreError
+from monitor.fetch.member import Assignment
 from monitor.predictionlog import archiver as archiving
 from monitor.predictionlog.archiver import Archiver, BatchSize
 from tests.archive import SOURCE, TOPIC, World, event, message
 
 
-class Record:
-    """A message as confluent-kafka gives it."""
+class Record(NamedTuple):
+    """A message as aiokafka gives it."""
 
-    def __init__(self, offset: int, value: bytes | None = None) -> None:
-        said = message(event(offset % 10))
-        self._offset, self._key, self._arrived = offset, said.key, said.arrived
-        self._value = said.value if value is None else value
-
-    def error(self) -> None:
-        return None
-
-    def topic(self) -> str:
-        return TOPIC
-
-    def partition(self) -> int:
-        return 0
-
-    def offset(self) -> int:
-        return self._offset
-
-    def headers(self) -> None:
-        return None
-
-    def timestamp(self) -> tuple[int, int]:
-        return 1, int(self._arrived * 1000)
-
-    def key(self) -> bytes:
-        return self._key
-
-    def value(self) -> bytes:
-        return self._value
+    offset: int
+    timestamp: int
+    key: bytes
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
-class Copy(Record):
+def record(offset: int, value: bytes | None = None) -> Record:
+    said = message(event(offset % 10))
+    return Record(
+        offset, int(said.arrived * 1000), said.key, said.value if value is None else value
+    )
+
+
+def copy(offset: int) -> Record:
     """A copy that the stream put into the partition where the version's events lie."""
-
-    def headers(self) -> list[tuple[str, bytes]]:
-        return [(FORWARDED_HEADER, b"1")]
+    return record(offset)._replace(headers=((FORWARDED_HEADER, b"1"),))
 
 
-class Trouble(Record):
-    """What confluent-kafka gives where there is no message."""
-
-    def error(self) -> Trouble:
-        return self
-
-    def fatal(self) -> bool:
-        return False
-
-    def code(self) -> int:
-        return -195
-
-    def str(self) -> str:
-        return "the broker went away"
-
-
-class Broker:
-    """A consumer's client: each look at it plays the next step, a list of records or what happens."""
+class Group:
+    """A member of a group: each look at the topic plays the next step, a list of records or what happens."""
 
     def __init__(self, *steps: list[Record] | Callable[[], list[Record] | None]) -> None:
         self._steps = list(steps)
+        self.assignment = Assignment()
+        self.held = 0, 1_000
+        self.begun: list[dict[int, int]] = []
+        self.ends: list[str] = []
 
-    def __call__(self, _: object) -> Broker:
+    def __call__(self, *_: object, **__: object) -> Group:
         return self
 
-    def subscribe(self, _: list[str], on_assign, on_revoke) -> None:
-        self._assign = on_assign
+    def __enter__(self) -> Self:
+        return self
 
-    def consume(self, *_: object, **__: object) -> list[Record]:
-        if self._assign is not None:
-            self._assign(self, [archiving.TopicPartition(TOPIC, 0)])
-            self._assign = None
-            return []
+    def __exit__(self, *_: object) -> None:
+        self.ends.append("left")
+
+    def give(self, *partitions: int) -> None:
+        """Have the group assign partitions."""
+        self.assignment = Assignment(partitions)
+
+    def take(self, _: float) -> dict[int, list[Record]]:
+        if not self.begun and not self.assignment.partitions:
+            self.give(0)
+            return {}
         step = self._steps.pop(0) if self._steps else []
-        return (step() or []) if callable(step) else step
+        records = (step() or []) if callable(step) else step
+        return {0: records} if records else {}
 
-    def get_watermark_offsets(self, *_: object, **__: object) -> tuple[int, int]:
-        return 0, 1_000
+    def bounds(self, partitions: tuple[int, ...]) -> dict[int, tuple[int, int]]:
+        return dict.fromkeys(partitions, self.held)
 
-    def assignment(self) -> list[object]:
-        return []
+    def begin(self, _: Assignment, places: dict[int, int]) -> None:
+        self.begun.append(places)
 
-    def ignore(self, *_: object, **__: object) -> None:
-        """Whatever is of no account here."""
+    def commit(self, places: dict[int, int]) -> dict[int, int]:
+        return dict.fromkeys(places, 1_000)
 
-    assign = pause = resume = commit = close = ignore
+    def pause(self, _: Assignment) -> None:
+        self.ends.append("paused")
+
+    def resume(self, _: Assignment) -> None:
+        self.ends.append("resumed")
+
+
+def archiving_from(monkeypatch, *steps) -> Group:
+    group = Group(*steps)
+    monkeypatch.setattr(archiving, "Member", group)
+    return group
 
 
 @pytest.fixture
@@ -113,10 +103,9 @@ def test_a_batch_given_up_at_the_end_takes_what_came_after_it_along(world, monke
 
     def stopped_while_waiting() -> list[Record]:
         stop.set()
-        return [Record(2)]  # it was on its way before the pause
+        return [record(2)]  # it was on its way before the pause
 
-    broker = Broker([Record(0), Record(1)], stopped_while_waiting)
-    monkeypatch.setattr(archiving, "Consumer", broker)
+    archiving_from(monkeypatch, [record(0), record(1)], stopped_while_waiting)
     refusals = iter([True, True])
     append = world.table.append
 
@@ -137,10 +126,9 @@ def test_what_is_no_event_is_a_dead_letter_before_the_position_passes_over_it(wo
 
     def at_last() -> list[Record]:
         stop.set()
-        return [Record(3, b"{")]
+        return [record(3, b"{")]
 
-    broker = Broker([Record(0), Record(1, b"\xff"), Record(2)], at_last)
-    monkeypatch.setattr(archiving, "Consumer", broker)
+    archiving_from(monkeypatch, [record(0), record(1, b"\xff"), record(2)], at_last)
     said: list[tuple] = []
 
     def told(letters) -> None:
@@ -158,14 +146,12 @@ def test_what_is_no_event_is_a_dead_letter_before_the_position_passes_over_it(wo
     assert (archiver.counts.rows, archiver.counts.unreadable) == (2, 2)
 
 
-def test_a_dead_letter_is_of_its_own_message_among_copies_troubles_and_large_ones(
-    world, monkeypatch
-):
+def test_a_dead_letter_is_of_its_own_message_among_copies_and_large_ones(world, monkeypatch):
     stop = threading.Event()
     large = [message(event(at, features={"note": "x" * 900_000})).value for at in range(6)]
-    records = [Record(0), Trouble(0), Copy(1), Record(2, b"\xff"), Record(3, large[3]), Trouble(0)]
-    records += [Record(4, large[4]), Record(5, large[5]), Copy(6), Record(7, b"{"), Record(8)]
-    monkeypatch.setattr(archiving, "Consumer", Broker(records, stop.set))
+    records = [record(0), copy(1), record(2, b"\xff"), record(3, large[3])]
+    records += [record(4, large[4]), record(5, large[5]), copy(6), record(7, b"{"), record(8)]
+    archiving_from(monkeypatch, records, stop.set)
     letters: list = []
     archiver = Archiver(world.table, world.rows, {}, app="a", letters=letters.extend)
     archiver.run(stop)
@@ -176,8 +162,7 @@ def test_a_dead_letter_is_of_its_own_message_among_copies_troubles_and_large_one
 
 def test_while_no_dead_letter_can_be_written_nothing_is_passed_over(world, monkeypatch):
     stop = threading.Event()
-    broker = Broker([Record(0, b"{"), Record(1), Record(2)], stop.set)
-    monkeypatch.setattr(archiving, "Consumer", broker)
+    archiving_from(monkeypatch, [record(0, b"{"), record(1), record(2)], stop.set)
     troubles = iter([KafkaError("nobody may write there"), None])
     heard = []
 
@@ -199,8 +184,7 @@ def test_of_large_messages_few_are_made_rows_at_once(world, monkeypatch):
     """An Arrow message of a MiB holds thousands of events: a thousand such messages would be all of the memory."""
     stop = threading.Event()
     large = [message(event(at, features={"note": "x" * 400_000})).value for at in range(10)]
-    broker = Broker([Record(*one) for one in enumerate(large)], stop.set)
-    monkeypatch.setattr(archiving, "Consumer", broker)
+    archiving_from(monkeypatch, [record(*one) for one in enumerate(large)], stop.set)
     taken = []
     add = world.rows.add
 
@@ -211,5 +195,80 @@ def test_of_large_messages_few_are_made_rows_at_once(world, monkeypatch):
     monkeypatch.setattr(world.rows, "add", noted)
     archiver = Archiver(world.table, world.rows, {}, app="a", size=BatchSize(rows=100))
     archiver.run(stop)
-    assert taken == [3, 3, 3, 1]
+    assert taken == [6, 4]
     assert archiver.counts.rows == 10
+
+
+def test_partitions_that_the_group_gives_anew_are_read_from_where_the_table_stands(
+    world, monkeypatch
+):
+    stop = threading.Event()
+    group = archiving_from(
+        monkeypatch,
+        [record(0), record(1)],  # a batch, which is written
+        [record(2)],  # less than one, which is given up
+        lambda: group.give(0, 1) or [record(3)],  # of the assignment before
+        lambda: group.give() or [],
+        lambda: group.give(0) or [],
+        lambda: stop.set() or [record(2), record(3)],
+    )
+    archiver = Archiver(world.table, world.rows, {}, app="a", size=BatchSize(rows=2))
+    archiver.run(stop)
+    assert group.begun == [{0: 0}, {0: 2, 1: 0}, {0: 2}]
+    assert world.table.positions([SOURCE]) == {SOURCE: 3}
+    assert archiver.counts.rows == 4
+    dataset = world.table.dataset()
+    assert sorted(dataset.to_table()["kafka_offset"].to_pylist()) == [0, 1, 2, 3]
+
+
+def test_where_another_archiver_was_first_it_begins_again_behind_that_ones_rows(world, monkeypatch):
+    stop = threading.Event()
+
+    def overtaken() -> list[Record]:
+        world.write(event(0), event(1), event(2))
+        return [record(0), record(1)]
+
+    group = archiving_from(monkeypatch, overtaken, [], lambda: stop.set() or [record(3), record(4)])
+    archiver = Archiver(world.table, world.rows, {}, app="a", size=BatchSize(rows=2))
+    archiver.run(stop)
+    assert group.begun == [{0: 0}, {0: 3}]
+    assert (archiver.counts.fenced, archiver.counts.rows) == (1, 2)
+    assert world.table.positions([SOURCE]) == {SOURCE: 4}
+
+
+def test_what_the_topic_no_longer_holds_is_passed_over_aloud(world, monkeypatch):
+    stop = threading.Event()
+    group = archiving_from(monkeypatch, lambda: stop.set() or [record(700)])
+    group.held = 700, 1_000
+    world.write(event(0))
+    with capture_logs() as said:
+        Archiver(world.table, world.rows, {}, app="a").run(stop)
+    assert group.begun == [{0: 700}]
+    assert [one["offsets"] for one in said if one["event"] == "lost"] == [699]
+
+
+def test_a_topic_that_ends_before_the_table_does_is_another_one(world, monkeypatch):
+    group = archiving_from(monkeypatch)
+    group.held = 0, 1
+    world.write(event(0), event(1), event(2))
+    with pytest.raises(KafkaError, match="ends at 1, and the log stands at 3"):
+        Archiver(world.table, world.rows, {}, app="a").run(threading.Event())
+    assert group.ends == ["left"]
+
+
+def test_while_the_table_cannot_be_written_nothing_more_is_fetched(world, monkeypatch):
+    stop = threading.Event()
+    append = world.table.append
+    group = archiving_from(monkeypatch, [record(0), record(1)], [record(2)], stop.set)
+    refusals = iter([True])
+
+    def reluctant(rows, reached, held):
+        if next(refusals, False):
+            raise StoreError("no space left on device")
+        append(rows, reached, held)
+
+    monkeypatch.setattr(world.table, "append", reluctant)
+    archiver = Archiver(world.table, world.rows, {}, app="a", size=BatchSize(rows=2))
+    archiver.run(stop)
+    assert group.ends == ["paused", "resumed", "left"]
+    assert archiver.counts.rows == 3

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from monitor.engine.block import Block
 from monitor.engine.intake import Intake
 from monitor.events import ARROW_CONTENT, JSON_CONTENT, cloud_event_headers
-from monitor.stream import inbulk
-from monitor.stream.fetched import Fetched, PartitionRecords
+from monitor.fetch import inbulk
+from monitor.fetch.answers import Fetched, PartitionRecords
 
 NOW = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
 LOG_APPEND_TIME = 0x08

@@ -7,7 +7,7 @@ from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 
-from monitor.stream.fetched import Fetched, PartitionRecords
+from monitor.fetch.answers import Fetched, PartitionRecords
 
 
 def batch(first: int, names: list[str], *, compression: int = 0) -> bytes:

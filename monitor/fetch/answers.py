@@ -1,7 +1,7 @@
 """What a fetch brought, a record batch at a time.
 
 aiokafka makes a Python object of eleven fields for each record, one turn of a generator each: 3 us a record, more than
-decoding it takes. Where all records of some batches end in our publisher's headers, `monitor.stream.inbulk` reads them in
+decoding it takes. Where all records of some batches end in our publisher's headers, `monitor.fetch.inbulk` reads them in
 one pass. Elsewhere the compiled parser's own records have all that the engine asks for, and a list takes a whole batch of
 them at once.
 """
@@ -20,7 +20,7 @@ from aiokafka.record.memory_records import MemoryRecords
 
 from monitor.engine.block import since
 from monitor.engine.records import read_varint
-from monitor.stream import inbulk
+from monitor.fetch import inbulk
 
 if TYPE_CHECKING:
     from monitor.engine.records import Record
@@ -115,7 +115,7 @@ class PartitionRecords(fetcher.PartitionRecords):
         yield from self._read(held, waiting)
 
     def _read(self, held: list[tuple[Any, slice]], count: int) -> Iterator[Sequence[Record]]:
-        """Yield the records of these batches: of as many as can be in one pass, of others as aiokafka reads them."""
+        """Yield the records of these batches: in one pass of all, or else of each; where that cannot be, as aiokafka reads them."""
         data = self._records.data
         if count >= _TOO_FEW:
             together = inbulk.read(data, [place for _, place in held])
@@ -124,15 +124,12 @@ class PartitionRecords(fetcher.PartitionRecords):
                 self.next_fetch_offset = held[-1][0].next_offset
                 return
             if len(held) > 1:
-                for half in (held[: len(held) // 2], held[len(held) // 2 :]):
-                    yield from self._read(half, self._count(half))
+                for one in held:
+                    yield from self._read([one], inbulk.count_of(data, one[1].start))
                 return
         for batch, place in held:
             yield from self._from_here(self._parsed(batch, data[place]))
             self.next_fetch_offset = batch.next_offset
-
-    def _count(self, held: list[tuple[Any, slice]]) -> int:
-        return sum(inbulk.count_of(self._records.data, place.start) for _, place in held)
 
     def _from_here(self, records: Sequence[Record]) -> Iterator[Sequence[Record]]:
         records = since(records, self.next_fetch_offset)
