@@ -10,7 +10,6 @@ import asyncio
 import threading
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -31,8 +30,8 @@ log = structlog.get_logger(__name__)
 #: Most bytes, as they lie on the broker, that one fetch brings of a partition.
 _FETCH_BYTES = 4 << 20
 
-#: How long the broker may take to say what it holds, and to hear that this member leaves, seconds.
-_PATIENCE, _FAREWELL = 30.0, 10.0
+#: How long the broker may take to say what it holds, and to hear the last commit and that this member leaves, seconds.
+_PATIENCE, _FAREWELL = 30.0, 5.0
 
 #: A topic that is not there yet, and a partition that is new, is looked for so often, milliseconds.
 _LOOK_AGAIN = 10_000
@@ -182,16 +181,19 @@ class Member(ConsumerRebalanceListener):
         except errors.KafkaError as error:
             raise _unreachable(self._topic, error) from error
         finally:
-            with suppress(TimeoutError, errors.KafkaError):
-                await asyncio.wait_for(self._leave(), _FAREWELL)
+            await self._leave()
 
     async def _leave(self) -> None:
-        if self._committing is not None:
-            await self._committing
         if self._taking is not None:
             self._taking.cancel()
-            await asyncio.wait([self._taking])
-        await self._consumer.stop()
+        begun = {task for task in (self._taking, self._committing) if task is not None}
+        if begun:
+            await asyncio.wait(begun, timeout=_FAREWELL)
+        stopping = asyncio.ensure_future(self._consumer.stop())
+        await asyncio.wait([stopping], timeout=_FAREWELL)
+        # While a broker is away aiokafka stumbles over its own tasks as it stops, and leaves connections open.
+        if not stopping.done() or stopping.cancelled() or stopping.exception() is not None:
+            await self._consumer._client.close()  # noqa: SLF001 - it has no other end
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002 - aiokafka's signature
         """Have nothing until the group says what is whose."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from monitor.desk.lag import archive_lag
 from monitor.errors import StoreError
@@ -24,6 +24,7 @@ from monitor.predictionlog.log import PredictionLog
 from monitor.predictionlog.query import Query
 from monitor.predictionlog.rows import Rows
 from monitor.predictionlog.table import PredictionTable
+from monitor.servers import KafkaServer
 from monitor.settings import load_settings
 from monitor.testing import until
 from tests.archive import event, master_key
@@ -149,6 +150,25 @@ def test_a_full_disk_is_lag_and_nothing_else(place, tmp_path):
         table.full = False
         wait_for(lambda: archiver.counts.rows == 1100)
     assert rows_in(PredictionTable(table.uri)) == 1100
+
+
+def test_a_broker_that_is_killed_costs_the_log_nothing_and_one_that_stays_away_no_stop(tmp_path):
+    with KafkaServer(tmp_path / "kafka") as kafka:
+        place = kafka.bootstrap, "predictions"
+        admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+        admin.create_topics([NewTopic("predictions", PARTITIONS, 1)])["predictions"].result(120)
+        table = PredictionTable(str(tmp_path / "log"))
+        archiver = archiver_of(place, table, tmp_path)
+        produce(*place, range(3000))
+        with running(archiver):
+            wait_for(lambda: archiver.counts.rows > 0)
+            kafka.kill()
+            kafka.start()
+            produce(*place, range(3000, 4000))
+            wait_for(lambda: archiver.counts.rows >= 4000)
+            kafka.stop()
+    assert archiver.counts.rows == 4000
+    assert rows_in(PredictionTable(table.uri)) == 4000
 
 
 def test_bad_messages_are_passed_over_and_counted_and_copies_are_left_out(place, tmp_path):
