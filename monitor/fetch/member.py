@@ -36,19 +36,21 @@ _PATIENCE, _FAREWELL = 30.0, 5.0
 #: A topic that is not there yet, and a partition that is new, is looked for so often, milliseconds.
 _LOOK_AGAIN = 10_000
 
-_FORBIDDEN = (
-    errors.AuthenticationFailedError,
-    errors.AuthenticationMethodNotSupported,
-    errors.GroupAuthorizationFailedError,
-    errors.TopicAuthorizationFailedError,
-)
+_FORBIDDEN = errors.GroupAuthorizationFailedError, errors.TopicAuthorizationFailedError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Assignment:
-    """Partitions that the group gave at one time: the same ones given again are another assignment."""
+    """Partitions that the group gave at one time: the same ones given again are another assignment.
+
+    Attributes
+    ----------
+    given
+        Whether it gave any, or none because others have all; not so while it deals them out.
+    """
 
     partitions: tuple[int, ...] = ()
+    given: bool = False
 
 
 class Member(ConsumerRebalanceListener):
@@ -89,7 +91,8 @@ class Member(ConsumerRebalanceListener):
         }
         self._assignment = Assignment()
         self._taking: asyncio.Task[Mapping[TopicPartition, Sequence[Record]]] | None = None
-        self._committing: asyncio.Task[None] | None = None
+        self._unsaid: dict[TopicPartition, int] = {}
+        self._saying: asyncio.Task[None] | None = None
         self._joined: Future[None] = Future()
         self._thread = threading.Thread(target=self._live, name=f"fetch {topic}", daemon=True)
         self._loop: asyncio.AbstractEventLoop
@@ -120,9 +123,13 @@ class Member(ConsumerRebalanceListener):
         Raises
         ------
         KafkaError
-            If the broker does not answer.
+            If the broker does not answer, or refuses.
         """
-        return self._call(self._bounds([self._tp(one) for one in partitions]))
+        try:
+            return self._call(self._bounds([self._tp(one) for one in partitions]))
+        except (TimeoutError, errors.KafkaError) as error:
+            _check(error)
+            raise _unreachable(self._topic, error) from error
 
     def begin(self, assignment: Assignment, places: Mapping[int, int]) -> None:
         """Go on from these offsets, one for each partition; nothing happens if the group gives others by now."""
@@ -142,7 +149,7 @@ class Member(ConsumerRebalanceListener):
             taken = self._call(self._take(seconds))
         except errors.OffsetOutOfRangeError:
             self._call(self._assign_anew())
-        except errors.KafkaError as error:
+        except Exception as error:  # noqa: BLE001 - whatever a damaged batch does to who unpacks it
             _check(error)
         else:
             return {tp.partition: records for tp, records in taken.items()}
@@ -157,7 +164,7 @@ class Member(ConsumerRebalanceListener):
         self._call(self._resume(assignment))
 
     def commit(self, places: Mapping[int, int]) -> Mapping[int, int]:
-        """Tell Kafka the next offset of each partition, sooner or later; return where each partition ended when last heard."""
+        """Tell Kafka the next offset of each partition, as soon as it listens; return where each ended when last heard."""
         return self._call(self._commit({self._tp(one): at for one, at in places.items()}))
 
     # What follows runs in the thread of aiokafka.
@@ -165,35 +172,38 @@ class Member(ConsumerRebalanceListener):
     def _live(self) -> None:
         try:
             asyncio.run(self._stay())
-        except Exception as error:  # noqa: BLE001 - raised in the owner's thread
-            if not self._joined.done():
-                self._joined.set_exception(error)
+        except BaseException as error:
+            if self._joined.done():
+                raise
+            self._joined.set_exception(error)  # raised in the owner's thread
 
     async def _stay(self) -> None:
         self._loop, self._leaving = asyncio.get_running_loop(), asyncio.Event()
         self._consumer = AIOKafkaConsumer(**self._settings)
         try:
-            await self._consumer.start()
+            try:
+                await self._consumer.start()
+            except errors.KafkaError as error:
+                raise _unreachable(self._topic, error) from error
             # Not before it has started: it would wait there until the group gives partitions.
             self._consumer.subscribe([self._topic], listener=self)
             self._joined.set_result(None)
             await self._leaving.wait()
-        except errors.KafkaError as error:
-            raise _unreachable(self._topic, error) from error
         finally:
             await self._leave()
 
     async def _leave(self) -> None:
         if self._taking is not None:
             self._taking.cancel()
-        begun = {task for task in (self._taking, self._committing) if task is not None}
+        begun = {task for task in (self._taking, self._saying) if task is not None}
         if begun:
             await asyncio.wait(begun, timeout=_FAREWELL)
         stopping = asyncio.ensure_future(self._consumer.stop())
         await asyncio.wait([stopping], timeout=_FAREWELL)
         # While a broker is away aiokafka stumbles over its own tasks as it stops, and leaves connections open.
         if not stopping.done() or stopping.cancelled() or stopping.exception() is not None:
-            await self._consumer._client.close()  # noqa: SLF001 - it has no other end
+            closing = asyncio.ensure_future(self._consumer._client.close())
+            await asyncio.wait([closing], timeout=_FAREWELL)
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002 - aiokafka's signature
         """Have nothing until the group says what is whose."""
@@ -211,18 +221,20 @@ class Member(ConsumerRebalanceListener):
             self._consumer.pause(tp)
             # A place, whichever: without one aiokafka asks Kafka where to begin.
             self._consumer.seek(tp, 0)
-        self._assignment = Assignment(tuple(partitions))
+        self._assignment = Assignment(tuple(partitions), given=True)
 
     async def _begin(self, assignment: Assignment, places: Mapping[int, int]) -> None:
         if self._assignment is not assignment:
             return
         if self._taking is not None and self._taking.done():
+            self._taking.exception()  # asked for, so that nobody misses it
             self._taking = None  # from where it stood before
         for partition, place in places.items():
             self._consumer.seek(self._tp(partition), place)
         self._consumer.resume(*map(self._tp, places))
 
     async def _take(self, seconds: float) -> Mapping[TopicPartition, Sequence[Record]]:
+        self._look_after()
         if self._taking is None:
             asked = self._consumer.getmany(timeout_ms=int(seconds * 1000))
             self._taking = asyncio.ensure_future(asked)
@@ -233,13 +245,17 @@ class Member(ConsumerRebalanceListener):
         taken, self._taking = self._taking, None
         return taken.result()
 
+    def _look_after(self) -> None:
+        """Raise what aiokafka itself only says in its log: no right to see the topic, and the end of its fetching."""
+        if self._topic in self._consumer._client.cluster.unauthorized_topics:
+            raise errors.TopicAuthorizationFailedError(self._topic)
+        if self._consumer._fetcher.error_future.done():
+            self._consumer._fetcher.error_future.result()
+
     async def _bounds(self, tps: Sequence[TopicPartition]) -> Mapping[int, tuple[int, int]]:
-        try:
-            async with asyncio.timeout(_PATIENCE):
-                first = await self._consumer.beginning_offsets(tps)
-                end = await self._consumer.end_offsets(tps)
-        except (TimeoutError, errors.KafkaError) as error:
-            raise _unreachable(self._topic, error) from error
+        async with asyncio.timeout(_PATIENCE):
+            first = await self._consumer.beginning_offsets(tps)
+            end = await self._consumer.end_offsets(tps)
         return {tp.partition: (first[tp], end[tp]) for tp in tps}
 
     async def _pause(self, assignment: Assignment) -> None:
@@ -251,17 +267,20 @@ class Member(ConsumerRebalanceListener):
             self._consumer.resume(*map(self._tp, assignment.partitions))
 
     async def _commit(self, places: Mapping[TopicPartition, int]) -> Mapping[int, int]:
-        if self._committing is None or self._committing.done():
-            self._committing = asyncio.ensure_future(self._say(places))
+        self._unsaid |= places
+        if self._saying is None or self._saying.done():
+            self._saying = asyncio.ensure_future(self._say())
         own = self._consumer.assignment()
         ends = {tp: self._consumer.highwater(tp) for tp in places if tp in own}
         return {tp.partition: end for tp, end in ends.items() if end is not None}
 
-    async def _say(self, places: Mapping[TopicPartition, int]) -> None:
-        try:
-            await self._consumer.commit(places)
-        except errors.KafkaError as error:
-            log.warning("lag_not_shown", why=repr(error))
+    async def _say(self) -> None:
+        while self._unsaid:
+            places, self._unsaid = self._unsaid, {}
+            try:
+                await self._consumer.commit(places)
+            except errors.KafkaError as error:
+                log.warning("lag_not_shown", why=repr(error))
 
     def _call(self, asked: Coroutine[Any, Any, T]) -> T:
         """Have something done in aiokafka's thread, and wait for it."""
@@ -271,14 +290,14 @@ class Member(ConsumerRebalanceListener):
         return TopicPartition(self._topic, partition)
 
 
-def _check(error: errors.KafkaError) -> None:
+def _check(error: Exception) -> None:
     """Raise what no second try cures; say the rest in the log."""
     if isinstance(error, _FORBIDDEN):
         raise KafkaError(
             f"it may not be read: {error!r}",
             fix="Check the credentials, and that this user may read the topic and join the group.",
         ) from error
-    if not error.retriable:
+    if not getattr(error, "retriable", isinstance(error, TimeoutError)):
         raise KafkaError(
             f"it cannot be read: {error!r}", fix="Look into the broker's own log."
         ) from error

@@ -93,7 +93,7 @@ class _Batch:
 
     reached: dict[int, int] = field(default_factory=dict)
     waiting: list[Messages] = field(default_factory=list)
-    records: list[Record] = field(default_factory=list)
+    records: list[Sequence[Record]] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
     unmade: int = 0
     unmade_bytes: int = 0
@@ -197,9 +197,13 @@ class Archiver:
             with suppress(KeyError):  # nothing of it was written yet
                 self._health.backlog.remove(self._part, self._topic, str(partition))
         self._assignment = assignment
-        self._pulse.ready()
-        if not assignment.partitions:
-            return
+        if assignment.partitions:
+            self._begin(member, assignment)
+        if assignment.given:
+            self._pulse.ready()
+
+    def _begin(self, member: Member, assignment: Assignment) -> None:
+        """Have partitions read from where the table stands."""
         self._held = self._table.positions([*map(self._source, assignment.partitions)])
         places = {}
         for partition, (first, end) in member.bounds(assignment.partitions).items():
@@ -217,6 +221,12 @@ class Archiver:
         member.begin(assignment, places)
 
     def _take(self, taken: Mapping[int, Sequence[Record]]) -> None:
+        """Add to the batch, and make rows of what waits for it if that is enough."""
+        self._queue(taken)
+        if self._batch.unmade >= MESSAGES or self._batch.unmade_bytes >= _BYTES:
+            self._make_rows()
+
+    def _queue(self, taken: Mapping[int, Sequence[Record]]) -> None:
         batch = self._batch
         if taken and not batch.reached:
             batch.since = self._clock()
@@ -228,9 +238,7 @@ class Archiver:
             batch.unmade += len(messages)
             batch.unmade_bytes += int(messages.values.lengths.sum())
             if self._letters is not None:
-                batch.records += own
-        if batch.unmade >= MESSAGES or batch.unmade_bytes >= _BYTES:
-            self._make_rows()
+                batch.records.append(own)
 
     def _make_rows(self) -> None:
         """Make rows of what waits for it; what is no event is set aside."""
@@ -247,7 +255,7 @@ class Archiver:
                 message = waiting[at]
                 place = {"topic": message.topic, "partition": message.partition}
                 if self._letters is not None:
-                    batch.letters.append(dead_letter(records[at], fault, **place))
+                    batch.letters.append(dead_letter(_nth(records, at), fault, **place))
                 self.counts.unreadable += 1
                 self._health.set_aside.labels(self._part).inc()
                 log.warning("unreadable", **place, offset=message.offset, why=str(fault))
@@ -280,7 +288,7 @@ class Archiver:
             except Fenced as fence:
                 self.counts.fenced += 1
                 log.warning("fenced", why=str(fence))
-                self._assignment = Assignment()  # it is taken over anew
+                self._assignment = Assignment(self._assignment.partitions)  # it is taken over anew
                 return
             except (StoreError, KafkaError) as error:
                 if last or stop.is_set():
@@ -314,7 +322,8 @@ class Archiver:
             taken = member.take(_POLL)
             if member.assignment is not self._assignment:
                 return False
-            self._take(taken)  # from before the pause: it belongs to the next batch
+            # From before the pause: it belongs to the next batch. No rows yet: their key may want the full disk.
+            self._queue(taken)
         return True
 
     def _show_lag(self, member: Member, batch: _Batch) -> None:
@@ -360,6 +369,15 @@ def together(runs: Sequence[Callable[[threading.Event], None]], stop: threading.
             thread.join(_POLL)
     if failures:
         raise failures[0]
+
+
+def _nth(parts: Sequence[Sequence[Record]], at: int) -> Record:
+    """Return one of all records in several parts."""
+    for part in parts:
+        if at < len(part):
+            return part[at]
+        at -= len(part)
+    raise IndexError(at)
 
 
 def _parts(messages: Messages) -> Iterator[slice]:

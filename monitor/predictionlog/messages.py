@@ -10,7 +10,6 @@ import numpy as np
 
 from monitor.engine.block import Block, arrivals
 from monitor.engine.intake import CONTENT_HEADER, FORWARDED_HEADER
-from monitor.engine.records import Numbered
 from monitor.events import JSON_CONTENT
 from monitor.kernels.pieces import Pieces
 
@@ -161,8 +160,6 @@ def messages_of(
 
 def _content(record: Record) -> bytes | None:
     """Return a record's content type, JSON if it says none; None if it is a copy of one that lies in another partition."""
-    if type(record) is Numbered:
-        return record.content or JSON_CONTENT
     named = dict(record.headers)
     return None if FORWARDED_HEADER in named else named.get(CONTENT_HEADER) or JSON_CONTENT
 

@@ -11,6 +11,8 @@ import aiokafka
 import faust
 import pytest
 from aiokafka import codec, conn
+from aiokafka.client import AIOKafkaClient
+from aiokafka.cluster import ClusterMetadata
 from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import READ_COMMITTED, Fetcher, FetchResult
 from aiokafka.consumer.subscription_state import Assignment, SubscriptionState, TopicPartitionState
@@ -230,6 +232,17 @@ def test_records_are_the_same_however_many_are_taken_at_a_time(most):
     assert [(r.offset, r.key, r.value, r.headers) for r in taken] == [
         (offset, b"k", b"%d" % offset, [("h", b"1")]) for offset in range(2, 15)
     ]
+
+
+def test_a_client_knows_what_it_may_not_see_and_when_its_fetching_has_ended():
+    assert "self.unauthorized_topics = _new_unauthorized_topics" in source(
+        ClusterMetadata.update_metadata
+    )
+    assert "return self._fetch_task" in source(Fetcher.error_future.fget)
+    assert parameters(AIOKafkaClient.close) == ["self"]
+    body = source(aiokafka.AIOKafkaConsumer)
+    assert "self._client = AIOKafkaClient(" in body
+    assert "self._fetcher = Fetcher(" in body
 
 
 def _batch(first: int, *, count: int) -> bytes:

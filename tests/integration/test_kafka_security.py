@@ -281,10 +281,18 @@ def test_a_role_cannot_do_what_another_is_for(story, role, act):
     assert refused(config, act) in DENIED
 
 
-def test_an_archiver_that_may_not_read_says_so_and_ends(story):
-    access = load_settings(story.broker.with_password("publisher")).kafka.aiokafka()
+@pytest.mark.parametrize(
+    ("role", "topic", "group"),
+    [
+        ("publisher", "predictions", "publisher-archives"),
+        ("archiver", "decisions", "monitor-labels-archive"),
+    ],
+    ids=["group", "topic"],
+)
+def test_an_archiver_that_may_not_read_says_so_and_ends(story, role, topic, group):
+    access = load_settings(story.broker.with_password(role)).kafka.aiokafka()
     with (
-        Member(access, "predictions", "publisher-archives", session_seconds=30) as member,
+        Member(access, topic, group, session_seconds=30) as member,
         pytest.raises(MonitorKafkaError, match="may not be read"),
     ):
         until(lambda: member.take(0.2), deadline=120)

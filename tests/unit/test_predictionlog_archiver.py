@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from monitor.engine.intake import FORWARDED_HEADER
 from monitor.errors import KafkaError, StoreError
 from monitor.fetch.member import Assignment
+from monitor.health import Health
 from monitor.predictionlog import archiver as archiving
 from monitor.predictionlog.archiver import Archiver, BatchSize
 from tests.archive import SOURCE, TOPIC, World, event, message
@@ -60,7 +61,7 @@ class Group:
 
     def give(self, *partitions: int) -> None:
         """Have the group assign partitions."""
-        self.assignment = Assignment(partitions)
+        self.assignment = Assignment(partitions, given=True)
 
     def take(self, _: float) -> dict[int, list[Record]]:
         if not self.begun and not self.assignment.partitions:
@@ -234,6 +235,46 @@ def test_where_another_archiver_was_first_it_begins_again_behind_that_ones_rows(
     assert group.begun == [{0: 0}, {0: 3}]
     assert (archiver.counts.fenced, archiver.counts.rows) == (1, 2)
     assert world.table.positions([SOURCE]) == {SOURCE: 4}
+
+
+def test_it_is_ready_when_the_group_has_spoken_and_not_before(world, monkeypatch):
+    stop = threading.Event()
+    health = Health()
+    archiver = Archiver(world.table, world.rows, {}, app="a", health=health)
+    ready = []
+
+    class Silent(Group):
+        def take(self, _: float) -> dict[int, list[Record]]:
+            ready.append(not health.waits_for)
+            if len(ready) == 3:
+                self.give()  # others have all partitions
+            if len(ready) == 5:
+                stop.set()
+            return {}
+
+    monkeypatch.setattr(archiver, "_join", Silent)
+    archiver.run(stop)
+    assert ready == [False, False, False, True, True]
+
+
+def test_the_backlog_of_a_partition_that_went_with_a_fence_is_nobodys_here(world, monkeypatch):
+    stop = threading.Event()
+    health = Health()
+
+    def overtaken() -> list[Record]:
+        world.offset = 1
+        world.write(event(2))
+        return [record(2), record(3)]
+
+    def lost() -> None:
+        group.give()
+        stop.set()
+
+    group = archiving_from(monkeypatch, [record(0), record(1)], overtaken, lost)
+    archiver = Archiver(world.table, world.rows, {}, app="a", size=BatchSize(rows=2), health=health)
+    archiver.run(stop)
+    assert archiver.counts.fenced == 1
+    assert [sample for metric in health.backlog.collect() for sample in metric.samples] == []
 
 
 def test_what_the_topic_no_longer_holds_is_passed_over_aloud(world, monkeypatch):
