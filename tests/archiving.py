@@ -6,6 +6,7 @@ import base64
 import datetime as dt
 import os
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -154,7 +155,9 @@ def kill_at_random(
         for process in pair:
             process.terminate()
         ended = [process.wait(60) for process in pair]
-        assert ended == [0, 0], archivers.said
+        # The one that was started last may not have got as far as to listen for signals.
+        assert sorted(ended)[1:] == [0], archivers.said
+        assert min(ended) in {0, -signal.SIGTERM}, archivers.said
     finally:
         feed.stop()
         archivers.end()
