@@ -98,6 +98,18 @@ def world(tmp_path):
     return World(tmp_path)
 
 
+def full_for(monkeypatch, world: World, *, tries: int) -> None:
+    """Have the disk be full the first times that the table is written."""
+    append, refusals = world.table.append, iter([True] * tries)
+
+    def reluctant(rows, reached, held):
+        if next(refusals, False):
+            raise StoreError("no space left on device")
+        append(rows, reached, held)
+
+    monkeypatch.setattr(world.table, "append", reluctant)
+
+
 def test_a_batch_given_up_at_the_end_takes_what_came_after_it_along(world, monkeypatch):
     """Else the later one would be written, and the table's position pass over the one given up."""
     stop = threading.Event()
@@ -107,15 +119,7 @@ def test_a_batch_given_up_at_the_end_takes_what_came_after_it_along(world, monke
         return [record(2)]  # it was on its way before the pause
 
     archiving_from(monkeypatch, [record(0), record(1)], stopped_while_waiting)
-    refusals = iter([True, True])
-    append = world.table.append
-
-    def reluctant(rows, reached, held):
-        if next(refusals, False):
-            raise StoreError("no space left on device")
-        append(rows, reached, held)
-
-    monkeypatch.setattr(world.table, "append", reluctant)
+    full_for(monkeypatch, world, tries=2)
     archiver = Archiver(world.table, world.rows, {}, app="a", size=BatchSize(rows=2))
     archiver.run(stop)
     assert world.table.positions([SOURCE]) == {SOURCE: None}  # all three are read again
@@ -299,16 +303,8 @@ def test_a_topic_that_ends_before_the_table_does_is_another_one(world, monkeypat
 
 def test_while_the_table_cannot_be_written_nothing_more_is_fetched(world, monkeypatch):
     stop = threading.Event()
-    append = world.table.append
     group = archiving_from(monkeypatch, [record(0), record(1)], [record(2)], stop.set)
-    refusals = iter([True])
-
-    def reluctant(rows, reached, held):
-        if next(refusals, False):
-            raise StoreError("no space left on device")
-        append(rows, reached, held)
-
-    monkeypatch.setattr(world.table, "append", reluctant)
+    full_for(monkeypatch, world, tries=1)
     archiver = Archiver(world.table, world.rows, {}, app="a", size=BatchSize(rows=2))
     archiver.run(stop)
     assert group.ends == ["paused", "resumed", "left"]
