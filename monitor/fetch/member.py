@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -157,11 +157,11 @@ class Member(ConsumerRebalanceListener):
 
     def pause(self, assignment: Assignment) -> None:
         """Fetch no more of it, if it is still what the group gives."""
-        self._call(self._pause(assignment))
+        self._call(self._on_all(assignment, self._consumer.pause))
 
     def resume(self, assignment: Assignment) -> None:
         """Fetch it again, if it is still what the group gives."""
-        self._call(self._resume(assignment))
+        self._call(self._on_all(assignment, self._consumer.resume))
 
     def commit(self, places: Mapping[int, int]) -> Mapping[int, int]:
         """Tell Kafka the next offset of each partition, as soon as it listens; return where each ended when last heard."""
@@ -240,7 +240,7 @@ class Member(ConsumerRebalanceListener):
             self._taking = asyncio.ensure_future(asked)
         # While the group deals out partitions it does not return, and cancelled it might lose what it has.
         done, _ = await asyncio.wait([self._taking], timeout=seconds)
-        if not done or self._taking is None:
+        if not done:
             return {}
         taken, self._taking = self._taking, None
         return taken.result()
@@ -258,13 +258,9 @@ class Member(ConsumerRebalanceListener):
             end = await self._consumer.end_offsets(tps)
         return {tp.partition: (first[tp], end[tp]) for tp in tps}
 
-    async def _pause(self, assignment: Assignment) -> None:
+    async def _on_all(self, assignment: Assignment, act: Callable[..., None]) -> None:
         if self._assignment is assignment:
-            self._consumer.pause(*map(self._tp, assignment.partitions))
-
-    async def _resume(self, assignment: Assignment) -> None:
-        if self._assignment is assignment:
-            self._consumer.resume(*map(self._tp, assignment.partitions))
+            act(*map(self._tp, assignment.partitions))
 
     async def _commit(self, places: Mapping[TopicPartition, int]) -> Mapping[int, int]:
         self._unsaid |= places

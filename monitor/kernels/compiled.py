@@ -80,10 +80,9 @@ def kernel(*takes: Any) -> Callable[[Function], Function]:
         before = numba.config.CACHE_DIR
         numba.config.CACHE_DIR = _KEPT or before
         try:
-            try:
-                return cast("Function", _compiling(signature, keep=bool(_KEPT))(function))
-            except Exception:  # noqa: BLE001 - whatever a file does that was cut short; what is wrong otherwise comes again
-                return cast("Function", _compiling(signature, keep=False)(function))
+            return cast("Function", _compiling(signature, keep=bool(_KEPT))(function))
+        except Exception:  # noqa: BLE001 - whatever a file does that was cut short; what is wrong otherwise comes again
+            return cast("Function", _compiling(signature, keep=False)(function))
         finally:
             numba.config.CACHE_DIR = before
 

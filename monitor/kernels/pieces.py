@@ -54,18 +54,14 @@ class Pieces(Sequence[bytes]):
         """Return all of several, in one buffer."""
         if len(several) == 1:
             return several[0]
-        parts, moves, size = [], [], 0
+        parts, begins, ends, size = [], [_NONE], [_NONE], 0
         for pieces in filter(len, several):
             start, stop = int(pieces.begins.min()), int(pieces.ends.max())
             parts.append(pieces.data[start:stop])
-            moves.append(size - start)
+            begins.append(pieces.begins + (size - start))
+            ends.append(pieces.ends + (size - start))
             size += stop - start
-        moved = list(zip(filter(len, several), moves, strict=True))
-        return cls(
-            b"".join([*parts, PADDING]),
-            np.concatenate([_NONE, *(pieces.begins + move for pieces, move in moved)]),
-            np.concatenate([_NONE, *(pieces.ends + move for pieces, move in moved)]),
-        )
+        return cls(b"".join([*parts, PADDING]), np.concatenate(begins), np.concatenate(ends))
 
     @property
     def lengths(self) -> Integers:

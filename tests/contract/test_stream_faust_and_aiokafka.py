@@ -17,7 +17,6 @@ from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import READ_COMMITTED, Fetcher, FetchResult
 from aiokafka.consumer.subscription_state import Assignment, SubscriptionState, TopicPartitionState
 from aiokafka.producer.producer import TransactionContext
-from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from faust.agents.agent import Agent
 from faust.app.base import App
 from faust.tables.recovery import Recovery
@@ -28,6 +27,7 @@ from faust.types import TP
 from monitor.fetch.answers import Fetched, PartitionRecords
 from monitor.stream.app import credentials
 from monitor.stream.transport import Consumer
+from tests.batches import batch
 
 
 def parameters(function) -> list[str]:
@@ -246,10 +246,5 @@ def test_a_client_knows_what_it_may_not_see_and_when_its_fetching_has_ended():
 
 
 def _batch(first: int, *, count: int) -> bytes:
-    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 20)
-    for number in range(count):
-        builder.append(number, 1_700_000_000_000, b"k", b"%d" % (first + number), [("h", b"1")])
-    built = builder.build()
-    # The broker writes the offset at which a batch begins; nothing is summed over it.
-    built[:8] = first.to_bytes(8, "big")
-    return bytes(built)
+    records = [(b"k", b"%d" % (first + number), [("h", b"1")]) for number in range(count)]
+    return batch(records, first=first, appended=False)

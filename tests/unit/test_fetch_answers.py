@@ -4,20 +4,18 @@ import google_crc32c
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
-from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 
 from monitor.fetch.answers import Fetched, PartitionRecords
+from tests import batches
 
 
 def batch(first: int, names: list[str], *, compression: int = 0) -> bytes:
     """A record batch of an answer: a record for each header's name."""
-    built = DefaultRecordBatchBuilder(2, compression, 0, -1, -1, -1, 1 << 20)
-    for place, name in enumerate(names):
-        built.append(place, 1_000 + place, b"credit/7", b"%d" % place, [(name, b"there")])
-    data = built.build()
-    data[:8] = first.to_bytes(8, "big")  # not in the checksum
-    return bytes(data)
+    records = [(b"credit/7", b"%d" % place, [(name, b"there")]) for place, name in enumerate(names)]
+    return batches.batch(
+        records, first=first, compression=compression, appended=False, stamp=1_000, step=1
+    )
 
 
 def broken(data: bytes) -> bytes:

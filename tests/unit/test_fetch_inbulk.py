@@ -1,46 +1,21 @@
 from __future__ import annotations
 
-import datetime as dt
 from operator import attrgetter
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
+from aiokafka.record.default_records import DefaultRecordBatch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.engine.block import Block
 from monitor.engine.intake import Intake
-from monitor.events import ARROW_CONTENT, JSON_CONTENT, cloud_event_headers
+from monitor.events import ARROW_CONTENT, JSON_CONTENT
 from monitor.fetch import inbulk
 from monitor.fetch.answers import Fetched, PartitionRecords
-
-NOW = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
-LOG_APPEND_TIME = 0x08
-TRACE = ("traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+from tests.batches import TRACE, batch, headers
 
 what_a_record_says = attrgetter("offset", "timestamp", "key", "value", "headers")
-
-
-def headers(sequence=1, *, producer=b"p", content=JSON_CONTENT, source="/api", traced=False):
-    """As the courier writes them."""
-    found = [
-        *cloud_event_headers("e", NOW, source, content_type=content),
-        ("producer_id", producer),
-        ("sequence", b"%d" % sequence),
-    ]
-    return [TRACE, *found] if traced else found
-
-
-def batch(records, *, first=0, compression=0, appended=True) -> bytes:
-    """A batch of (key, value, headers), as a broker hands it out."""
-    built = DefaultRecordBatchBuilder(2, compression, 0, -1, -1, -1, 1 << 24)
-    for place, (key, value, named) in enumerate(records):
-        built.append(place, 1_700_000_000_000 + 7 * place, key, value, named)
-    data = built.build()
-    data[:8] = first.to_bytes(8, "big")
-    data[22] |= LOG_APPEND_TIME if appended else 0
-    return bytes(data)
 
 
 def at_once(*batches: bytes):

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
+from aiokafka.record.default_records import DefaultRecordBatch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.engine.block import Block
 from monitor.engine.intake import FORWARDED_HEADER
-from monitor.events import (
-    ARROW_CONTENT,
-    JSON_CONTENT,
-    PRODUCER_HEADER,
-    SEQUENCE_HEADER,
-    cloud_event_headers,
-    encode,
-)
+from monitor.events import ARROW_CONTENT, JSON_CONTENT, encode
 from monitor.fetch import inbulk
 from monitor.predictionlog.messages import Messages, messages_of
 from monitor.predictionlog.rows import Rows
 from tests.archive import TODAY, World, event
+from tests.batches import batch, headers
 
 #: Milliseconds since 1970 UTC.
 NOW = int(TODAY.timestamp() * 1000)
@@ -33,19 +27,14 @@ ours = st.tuples(
 )
 
 
-def batch(*said: tuple[bytes, bytes, bytes], copies: tuple[int, ...] = ()) -> bytes:
+def published(*said: tuple[bytes, bytes, bytes], copies: tuple[int, ...] = ()) -> bytes:
     """A record batch of (key, value, content), as our publisher has it written; some marked as copies."""
-    built = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 24)
-    for place, (key, value, content) in enumerate(said):
-        headers = [
-            *cloud_event_headers("e", TODAY, "/api", content_type=content),
-            (PRODUCER_HEADER, b"p"),
-            (SEQUENCE_HEADER, b"%d" % place),
-        ]
-        if place in copies:
-            headers.append((FORWARDED_HEADER, b"1:7"))
-        built.append(place, NOW + place, key, value, headers)
-    return bytes(built.build())
+    mark = (FORWARDED_HEADER, b"1:7")
+    records = [
+        (key, value, [*headers(place, content=content), *([mark] if place in copies else ())])
+        for place, (key, value, content) in enumerate(said)
+    ]
+    return batch(records, appended=False, stamp=NOW)
 
 
 def block(data: bytes) -> Block:
@@ -56,7 +45,7 @@ def block(data: bytes) -> Block:
 
 @given(st.lists(ours, min_size=1, max_size=20))
 def test_a_block_and_records_say_the_same(said):
-    data = batch(*said)
+    data = published(*said)
     at_once, _ = messages_of(block(data), "predictions", 3)
     one_by_one, _ = messages_of(list(DefaultRecordBatch(data)), "predictions", 3)
     assert list(at_once) == list(one_by_one) == list(Messages.of(list(at_once)))
@@ -64,7 +53,7 @@ def test_a_block_and_records_say_the_same(said):
 
 @given(st.lists(st.lists(ours, min_size=1, max_size=5), min_size=1, max_size=4), st.data())
 def test_joined_or_in_part_they_are_the_same_messages(several, data):
-    parts = [messages_of(block(batch(*said)), "t", at)[0] for at, said in enumerate(several)]
+    parts = [messages_of(block(published(*said)), "t", at)[0] for at, said in enumerate(several)]
     joined = Messages.joined([parts[0][:0], *parts])
     everything = [message for part in parts for message in part]
     assert list(joined) == everything
@@ -77,16 +66,15 @@ def test_joined_or_in_part_they_are_the_same_messages(several, data):
 
 def test_copies_of_what_lies_in_other_partitions_are_left_out():
     said = [(b"credit/1", b"%d" % at, JSON_CONTENT) for at in range(4)]
-    records = list(DefaultRecordBatch(batch(*said, copies=(0, 2))))
+    records = list(DefaultRecordBatch(published(*said, copies=(0, 2))))
     messages, own = messages_of(records, "predictions", 0)
     assert [message.value for message in messages] == [b"1", b"3"]
     assert [record.offset for record in own] == [1, 3]
 
 
 def test_what_names_no_content_is_json_and_what_has_no_value_has_an_empty_one():
-    built = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 16)
-    built.append(0, NOW, None, None, [])
-    messages, _ = messages_of(list(DefaultRecordBatch(built.build())), "labels", 0)
+    records = list(DefaultRecordBatch(batch([(None, None, [])])))
+    messages, _ = messages_of(records, "labels", 0)
     assert [(one.key, one.value, one.content) for one in messages] == [(None, b"", JSON_CONTENT)]
 
 
@@ -98,7 +86,9 @@ def test_rows_of_a_block_are_those_of_its_messages(tmp_path, name):
     values[7] = values[7].replace(name.encode(), b"\xff")
     messages, _ = messages_of(
         block(
-            batch(*[(event(at).version.key, one, JSON_CONTENT) for at, one in enumerate(values)])
+            published(
+                *[(event(at).version.key, one, JSON_CONTENT) for at, one in enumerate(values)]
+            )
         ),
         "predictions",
         0,
