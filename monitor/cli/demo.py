@@ -141,6 +141,7 @@ def _explain(wronged: Wronged, console: Console) -> None:
 
 
 def _tell(story: Story, told: set[str], console: Console) -> None:
+    """Print what was not told yet, and add it to what was."""
     from monitor.demo.screen import line_of
 
     lines = {name: line_of(report) for name, report in sorted(story.watch.reports.copy().items())}
@@ -150,7 +151,7 @@ def _tell(story: Story, told: set[str], console: Console) -> None:
     for name, line in lines.items():
         if name not in told:
             print(line, file=console.file, flush=True)
-    told |= lines.keys()
+    told.update(lines)
 
 
 def _interrupt(number: int, _: FrameType | None) -> None:
